@@ -1,0 +1,54 @@
+"""What a dropout MLP is made of, in plain values; nothing here needs Keras."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A dropout MLP, weights apart; `rates[i]` is the dropout before Dense layer i."""
+
+    n_features: int
+    hidden_layer_sizes: tuple[int, ...]
+    n_classes: int
+    activation: str
+    rates: tuple[float | None, ...]
+    batch_normalization: bool
+    l2: float
+    max_norm: float | None
+
+
+def rates_by_layer(
+    dropout_rate: float | Sequence[float], dropout_position: str | int, n_hidden: int
+) -> tuple[float | None, ...]:
+    """Dropout rate before each of the ``n_hidden + 1`` Dense layers, None for none."""
+    if dropout_position == "all":
+        n_positions = n_hidden + 1
+    elif dropout_position == "hidden":
+        n_positions = n_hidden
+    else:
+        n_positions = int(dropout_position)
+        if n_positions > n_hidden:
+            raise ValueError(
+                "dropout_position, an integer, must be at most the number of hidden "
+                f"layers, {n_hidden}. Got {dropout_position!r} instead."
+            )
+    rates = np.ravel(dropout_rate).tolist()
+    if np.ndim(dropout_rate) == 0:
+        rates *= n_positions
+    if len(rates) != n_positions:
+        raise ValueError(
+            "dropout_rate, a sequence, must hold one rate per dropout position: "
+            f"{n_positions} for dropout_position={dropout_position!r} and {n_hidden} "
+            f"hidden layer(s). Got {len(rates)}: {dropout_rate!r} instead."
+        )
+    if not all(0 <= rate < 1 for rate in rates):
+        raise ValueError(
+            "dropout_rate must hold floats in the range [0, 1). "
+            f"Got {dropout_rate!r} instead."
+        )
+    return (None,) * (n_hidden + 1 - n_positions) + tuple(rates)

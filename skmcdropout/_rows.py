@@ -1,0 +1,118 @@
+"""Which rows are trained on, in which order and with which weight.
+
+Here integer weights are made equal to repeated rows, zero weights to absent ones,
+and a fit independent of the order its rows came in.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import StratifiedShuffleSplit
+from sklearn.utils.class_weight import compute_class_weight
+
+#: Integral weights are expanded to repeated rows while they sum to at most this many
+#: times the number of rows; beyond, they multiply the loss like any other weight.
+MAX_REPETITION = 10
+
+
+class TrainingRows(NamedTuple):
+    """`rows`: indices to train on, canonical order, repeated as often as they count.
+
+    `loss_weights`: one factor a row of the data (not of `rows`), mean 1 over `rows`.
+    """
+
+    rows: NDArray[np.int64]
+    loss_weights: NDArray[np.float32]
+
+
+def training_rows(
+    X: NDArray[np.float32],
+    y: NDArray[np.int64],
+    sample_weight: NDArray[np.float64] | None,
+    class_weight: dict[Any, float] | str | None,
+    classes: NDArray[Any],
+) -> TrainingRows:
+    """Rows and loss weights that honour `sample_weight` and `class_weight`.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_rows, n_features)
+    y : ndarray of shape (n_rows,)
+        Codes into `classes`.
+    sample_weight : ndarray of shape (n_rows,) or None
+        All positive.
+    class_weight : dict, "balanced" or None
+    classes : ndarray of shape (n_classes,)
+    """
+    weights = np.ones(len(X)) if sample_weight is None else sample_weight
+    rows = canonical_order(X, y, weights)
+    integral = np.array_equal(weights, np.round(weights))
+    if integral and weights.sum() <= MAX_REPETITION * len(X):
+        counts = weights[rows].astype(np.int64)
+        rows = np.repeat(rows, counts)
+        loss_weights = np.ones(len(X))
+    else:
+        loss_weights = weights.copy()
+    if class_weight is not None:
+        loss_weights *= _weight_of_class(class_weight, classes, y, weights)[y]
+    loss_weights /= loss_weights[rows].mean()
+    return TrainingRows(rows, loss_weights.astype(np.float32))
+
+
+def canonical_order(
+    X: NDArray[np.float32], y: NDArray[np.int64], weights: NDArray[np.float64]
+) -> NDArray[np.int64]:
+    """An order of the rows that depends on what they hold, not on where they stand.
+
+    They are sorted by a hash in integer arithmetic, exact where a projection in
+    floating point would round differently from one position to the next.
+    """
+    factors = np.random.RandomState(0).randint(2**62, size=X.shape[1] + 1) * 2 + 1
+    factors = factors.astype(np.uint64)
+    keys = y.astype(np.uint64) * factors[-1]
+    for start in range(0, len(X), 4096):
+        block = X[start : start + 4096] + np.float32(0)  # -0.0 becomes 0.0
+        bits = block.view(np.uint32).astype(np.uint64)
+        keys[start : start + 4096] += bits @ factors[:-1]
+    return np.lexsort((weights, keys))
+
+
+def hold_out(
+    rows: NDArray[np.int64], y: NDArray[np.int64], fraction: float, seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Split `rows` into training and validation rows, stratified by class.
+
+    Each class of two rows or more has one on either side; a class of one row is
+    trained on.
+    """
+    labels = y[rows]
+    splittable = np.flatnonzero(np.bincount(labels)[labels] > 1)
+    n_classes = len(np.unique(labels[splittable]))
+    n_held = max(round(fraction * len(splittable)), n_classes)
+    n_held = min(n_held, len(splittable) - n_classes)
+    if n_held < 1:
+        raise ValueError(
+            "early_stopping=True must have two samples of at least one class to hold "
+            f"out a validation set. Got n_samples={len(rows)} in "
+            f"{len(np.unique(labels))} classes."
+        )
+    split = StratifiedShuffleSplit(1, test_size=n_held, random_state=seed)
+    held = next(split.split(splittable, labels[splittable]))[1]
+    is_held = np.zeros(len(rows), dtype=bool)
+    is_held[splittable[held]] = True
+    return rows[~is_held], rows[is_held]
+
+
+def _weight_of_class(
+    class_weight: dict[Any, float] | str,
+    classes: NDArray[Any],
+    y: NDArray[np.int64],
+    weights: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    if class_weight == "balanced":
+        mass = np.bincount(y, weights=weights, minlength=len(classes))
+        return weights.sum() / (len(classes) * mass)
+    return compute_class_weight(class_weight, classes=classes, y=classes[y])

@@ -1,0 +1,255 @@
+"""`GraphTrainer`: a Keras model whose `fit` runs many batches a call, compiled once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+#: Optimizers that treat each weight by itself: all weights can be one vector to them.
+ELEMENTWISE = frozenset(
+    {
+        keras.optimizers.SGD,
+        keras.optimizers.RMSprop,
+        keras.optimizers.Adam,
+        keras.optimizers.AdamW,
+        keras.optimizers.Adamax,
+        keras.optimizers.Nadam,
+        keras.optimizers.Adagrad,
+        keras.optimizers.Adadelta,
+        keras.optimizers.Lion,
+    }
+)
+
+BATCH_HOOKS = (
+    "on_batch_begin",
+    "on_batch_end",
+    "on_train_batch_begin",
+    "on_train_batch_end",
+)
+
+
+class TunableDropout(keras.layers.Layer):
+    """Dropout whose rate is a variable, so that one compiled step serves all rates."""
+
+    def __init__(self, rate: float, seed: int) -> None:
+        super().__init__()
+        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.rate = tf.Variable(rate, trainable=False)
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        if not training:
+            return x
+        seed = self.seed_generator.next()
+        uniforms = tf.random.stateless_uniform(tf.shape(x), tf.cast(seed, tf.int32))
+        keep = tf.cast(uniforms >= self.rate, x.dtype)
+        return x * (keep / (1 - self.rate))
+
+
+class GraphTrainer(keras.Model):
+    """Trains `network`, with Keras's optimizers, losses and callbacks.
+
+    Its variables are the truth between calls, so that callbacks see a model like any
+    other. Within a call an elementwise optimizer works on all weights as one vector,
+    for a tenth of the operations.
+    """
+
+    def __init__(self, network: keras.Model) -> None:
+        super().__init__()
+        self.network = network
+        self.outputs = network.outputs  # scikeras counts them
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        return self.network(x, training=training)
+
+    def save(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
+        """Save the network, without what trained it."""
+        self.network.save(filepath, *args, **kwargs)
+
+    def save_weights(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
+        """Save the network's weights."""
+        self.network.save_weights(filepath, *args, **kwargs)
+
+    def prepare(self, optimizer: keras.Optimizer, loss: keras.Loss) -> None:
+        """Compile for training with an optimizer that is this trainer's own."""
+        self.compile(optimizer=optimizer, loss=loss)
+        self._loss_fn = loss
+        trainable = self.network.trainable_variables
+        is_plain = (
+            type(optimizer) in ELEMENTWISE
+            and optimizer.clipnorm is None
+            and not optimizer.use_ema
+            and all(variable.constraint is None for variable in trainable)
+        )
+        self._shapes = [tuple(variable.shape) for variable in trainable]
+        self._vector = None
+        if is_plain:
+            size = sum(int(np.prod(shape)) for shape in self._shapes)
+            self._vector = keras.Variable(np.zeros(size, np.float32))
+        optimizer.build(trainable if self._vector is None else [self._vector])
+        self.initial_optimizer = [v.numpy() for v in optimizer.variables]
+        self.noise_variables = [
+            v
+            for v in self.network.non_trainable_variables
+            if v.name == "seed_generator_state"
+        ]
+        self._train_batches = tf.function(self._train_batches_eagerly, autograph=False)
+        self._evaluate = tf.function(self._evaluate_eagerly, autograph=False)
+
+    def fit(
+        self,
+        x: NDArray[np.float32],
+        y: NDArray[Any],
+        *,
+        loss_weights: NDArray[np.float32],
+        rows: NDArray[np.int64],
+        validation_rows: NDArray[np.int64],
+        shuffle_seed: int,
+        batch_size: int,
+        epochs: int,
+        initial_epoch: int,
+        callbacks: Sequence[keras.callbacks.Callback],
+        verbose: int,
+        **unused: Any,
+    ) -> keras.callbacks.History:
+        """Train on `rows` of the data, shuffled anew each epoch, in even batches."""
+        n_batches = -(-len(rows) // batch_size)
+        callback_list = keras.callbacks.CallbackList(
+            callbacks,
+            add_history=True,
+            add_progbar=verbose != 0,
+            model=self,
+            verbose=verbose,
+            epochs=epochs,
+            steps=n_batches,
+        )
+        step = 1 if verbose == 1 or any(map(_hooks_batches, callbacks)) else n_batches
+        data = (
+            tf.constant(x),
+            tf.constant(y.ravel(), tf.int32),
+            tf.constant(loss_weights),
+        )
+        self.stop_training = False
+        callback_list.on_train_begin()
+        logs: dict[str, float] = {}
+        for epoch in range(initial_epoch, epochs):
+            callback_list.on_epoch_begin(epoch)
+            rng = np.random.RandomState([shuffle_seed, epoch])
+            order = tf.constant(rng.permutation(rows))
+            total = 0.0
+            for first in range(0, n_batches, step):
+                last = min(first + step, n_batches)
+                callback_list.on_train_batch_begin(first)
+                total += self._run(
+                    self._train_batches, *data, order, *_int64(first, last, n_batches)
+                )
+                mean_loss = total * n_batches / (len(rows) * last)
+                callback_list.on_train_batch_end(last - 1, {"loss": mean_loss})
+            logs = {"loss": total / len(rows)}
+            _check_finite(logs["loss"], epoch)
+            if len(validation_rows):
+                loss, accuracy = self._run(
+                    self._evaluate, *data, tf.constant(validation_rows)
+                )
+                logs |= {"val_loss": float(loss), "val_accuracy": float(accuracy)}
+            callback_list.on_epoch_end(epoch, logs)
+            if self.stop_training:
+                break
+        if self.optimizer.use_ema:
+            self.optimizer.finalize_variable_values(self.network.trainable_variables)
+        callback_list.on_train_end(logs)
+        return self.history
+
+    @staticmethod
+    def _run(function: Callable[..., Any], *args: Any) -> Any:
+        """Call a compiled function on one thread of operations.
+
+        They are small and depend on each other: handing them from thread to thread
+        costs more than it wins. The products within them still use all cores.
+        """
+        with tf.experimental.function_executor_type("SINGLE_THREADED_EXECUTOR"):
+            result = function(*args)
+        return result
+
+    def _train_batches_eagerly(
+        self, x: Any, y: Any, w: Any, order: Any, first: Any, last: Any, n_batches: Any
+    ) -> Any:
+        """One optimizer step for each of the batches first, ..., last - 1."""
+        network, optimizer = self.network, self.optimizer
+        trainable = network.trainable_variables
+        others = network.non_trainable_variables
+        slots = trainable
+        if self._vector is not None:
+            slots = [self._vector]
+            self._vector.assign(
+                tf.concat([tf.reshape(v.value, [-1]) for v in trainable], axis=0)
+            )
+        n_rows = tf.size(order, out_type=tf.int64)
+
+        def step(batch: Any, total: Any) -> tuple[Any, Any]:
+            rows = order[batch * n_rows // n_batches : (batch + 1) * n_rows // n_batches]
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                values = [tf.convert_to_tensor(slot.value) for slot in slots]
+                tape.watch(values)
+                p, updated, penalties = network.stateless_call(
+                    self._unpack(values),
+                    others,
+                    tf.gather(x, rows),
+                    training=True,
+                    return_losses=True,
+                )
+                loss = self._loss_fn(
+                    tf.gather(y, rows), p, sample_weight=tf.gather(w, rows)
+                )
+                loss = tf.add_n([loss, *penalties])
+            optimizer.apply(tape.gradient(loss, values), slots)
+            for variable, value in zip(others, updated, strict=True):
+                variable.assign(value)
+            return batch + 1, total + loss * tf.cast(tf.size(rows), loss.dtype)
+
+        _, total = tf.while_loop(
+            lambda batch, total: batch < last, step, (first, tf.zeros(()))
+        )
+        if self._vector is not None:
+            values = self._unpack([self._vector.value])
+            for variable, value in zip(trainable, values, strict=True):
+                variable.assign(value)
+        return total
+
+    def _unpack(self, values: list[Any]) -> list[Any]:
+        """The weights in their shapes, from the one vector where there is one."""
+        if self._vector is None:
+            return values
+        parts = tf.split(values[0], [int(np.prod(shape)) for shape in self._shapes])
+        return [tf.reshape(p, s) for p, s in zip(parts, self._shapes, strict=True)]
+
+    def _evaluate_eagerly(self, x: Any, y: Any, w: Any, rows: Any) -> tuple[Any, Any]:
+        """Weighted mean loss and accuracy over `rows`, dropout off."""
+        p = self.network(tf.gather(x, rows), training=False)
+        labels, weights = tf.gather(y, rows), tf.gather(w, rows)
+        weights /= tf.reduce_mean(weights)
+        loss = self._loss_fn(labels, p, sample_weight=weights)
+        hits = tf.cast(tf.argmax(p, axis=-1, output_type=tf.int32) == labels, p.dtype)
+        return loss, tf.reduce_mean(hits * weights)
+
+
+def _int64(*values: int) -> list[Any]:
+    return [tf.constant(value, tf.int64) for value in values]
+
+
+def _hooks_batches(callback: keras.callbacks.Callback) -> bool:
+    base = keras.callbacks.Callback
+    return any(getattr(type(callback), h) is not getattr(base, h) for h in BATCH_HOOKS)
+
+
+def _check_finite(loss: float, epoch: int) -> None:
+    if not np.isfinite(loss):
+        raise ValueError(
+            f"The training loss became {loss} in epoch {epoch + 1}. Scale the features "
+            "(StandardScaler), lower learning_rate, or let the optimizer clip gradients "
+            "(optimizer=keras.optimizers.Adam(clipnorm=1.0))."
+        )

@@ -1,0 +1,210 @@
+"""From arrays and a recipe to trained weights, through scikeras.
+
+scikeras resolves the optimizer and its parameters, the loss and the callbacks, and
+calls `GraphTrainer.fit` as it calls the `fit` of any Keras model.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import keras
+import numpy as np
+import scikeras.wrappers
+from numpy.typing import NDArray
+
+from skmcdropout._architecture import Architecture
+from skmcdropout._network import build_network
+from skmcdropout._trainer import GraphTrainer, TunableDropout
+
+LOSS = keras.losses.SparseCategoricalCrossentropy
+
+#: Compiled trainers kept for the next fit of the same shape.
+MAX_IDLE_TRAINERS = 8
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train: what `MCDropoutClassifier`'s parameters say of it."""
+
+    optimizer: Any
+    learning_rate: float
+    batch_size: int
+    epochs: int
+    n_iter_no_change: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What to train on; `rows` and `validation_rows` are indices into the others."""
+
+    X: NDArray[np.float32]
+    y: NDArray[np.int64]
+    loss_weights: NDArray[np.float32]
+    rows: NDArray[np.int64]
+    validation_rows: NDArray[np.int64]
+
+
+@dataclass
+class TrainingState:
+    """All that training needs to go on from where it was, as plain arrays."""
+
+    weights: list[NDArray[Any]]
+    optimizer: list[NDArray[Any]] = field(default_factory=list)
+    noise: list[NDArray[Any]] = field(default_factory=list)
+    history: dict[str, list[float]] = field(default_factory=dict)
+
+    @property
+    def n_epochs(self) -> int:
+        """Epochs trained so far."""
+        return len(self.history.get("loss", ()))
+
+
+def train(
+    arch: Architecture,
+    state: TrainingState,
+    data: TrainingData,
+    recipe: Recipe,
+    callbacks: Any = None,
+    verbose: int = 0,
+) -> TrainingState:
+    """Train `recipe.epochs` epochs from `state`; return the state after them."""
+    is_shared = not callbacks  # a user's callback may do what it likes to it
+    trainers: list[GraphTrainer] = []
+
+    def build(compile_kwargs: dict[str, Any]) -> GraphTrainer:
+        optimizer = compile_kwargs["optimizer"]
+        trainer = _take_trainer(arch, optimizer) if is_shared else None
+        if trainer is None:
+            trainer = _new_trainer(arch, optimizer, is_shared)
+        _load(trainer, state, arch, optimizer, recipe.seed)
+        trainers.append(trainer)
+        return trainer
+
+    callbacks = list(keras.tree.flatten(callbacks or []))
+    if len(data.validation_rows):
+        callbacks.append(
+            keras.callbacks.EarlyStopping(
+                patience=recipe.n_iter_no_change, restore_best_weights=True
+            )
+        )
+    routed: dict[str, Any] = {}
+    if isinstance(recipe.optimizer, (str, type)):
+        routed["optimizer__learning_rate"] = recipe.learning_rate
+    backend = scikeras.wrappers.KerasClassifier(
+        model=build,
+        optimizer=recipe.optimizer,
+        loss=LOSS,
+        callbacks=callbacks,
+        batch_size=recipe.batch_size,
+        epochs=recipe.epochs,
+        verbose=verbose,
+        warm_start=True,
+        **routed,
+    )
+    codes = np.arange(arch.n_classes)
+    backend.initialize(np.zeros((arch.n_classes, arch.n_features), np.float32), codes)
+    try:
+        backend.fit(
+            data.X,
+            data.y,
+            loss_weights=data.loss_weights,
+            rows=data.rows,
+            validation_rows=data.validation_rows,
+            shuffle_seed=recipe.seed,
+            initial_epoch=state.n_epochs,
+        )
+    finally:
+        for callback in callbacks:
+            callback.set_model(None)
+    (trainer,) = trainers
+    trained = _unload(trainer, state)
+    if is_shared:
+        _return_trainer(arch, trainer)
+    return trained
+
+
+def _load(
+    trainer: GraphTrainer,
+    state: TrainingState,
+    arch: Architecture,
+    optimizer: keras.Optimizer,
+    seed: int,
+) -> None:
+    """Set every variable of `trainer` that an earlier fit may have left otherwise."""
+    trainer.network.set_weights(state.weights)
+    _assign(trainer.optimizer.variables, state.optimizer or trainer.initial_optimizer)
+    learning_rate = optimizer.get_config()["learning_rate"]
+    if isinstance(learning_rate, float):
+        trainer.optimizer.learning_rate = learning_rate
+    seeds = np.random.RandomState(seed).randint(
+        2**31 - 1, size=len(trainer.noise_variables)
+    )
+    _assign(trainer.noise_variables, state.noise or [[seed, 0] for seed in seeds])
+    rates = (rate for rate in arch.rates if rate is not None)
+    for layer in trainer.network.layers:
+        if isinstance(layer, TunableDropout):
+            layer.rate.assign(next(rates))
+
+
+def _assign(variables: Sequence[Any], values: Sequence[Any]) -> None:
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+
+
+def _unload(trainer: GraphTrainer, before: TrainingState) -> TrainingState:
+    logs = trainer.history.history
+    history = {n: [*before.history.get(n, ()), *logs[n]] for n in logs}
+    return TrainingState(
+        weights=trainer.network.get_weights(),
+        optimizer=[variable.numpy() for variable in trainer.optimizer.variables],
+        noise=[variable.numpy() for variable in trainer.noise_variables],
+        history={**before.history, **history},
+    )
+
+
+def _new_trainer(
+    arch: Architecture, optimizer: keras.Optimizer, is_shared: bool
+) -> GraphTrainer:
+    seeds = [0] * (2 * len(arch.rates))
+    dropout = TunableDropout if is_shared else keras.layers.Dropout
+    trainer = GraphTrainer(build_network(arch, seeds, dropout=dropout))
+    trainer.prepare(type(optimizer).from_config(optimizer.get_config()), LOSS())
+    return trainer
+
+
+_idle: OrderedDict[tuple[Any, ...], list[GraphTrainer]] = OrderedDict()
+_idle_lock = threading.Lock()
+
+
+def _key(arch: Architecture, optimizer: keras.Optimizer) -> tuple[Any, ...]:
+    """What a compiled trainer can't change: not its rates, nor its learning rate."""
+    rates = tuple(None if rate is None else 0.5 for rate in arch.rates)
+    config = {**optimizer.get_config(), "name": None}
+    if isinstance(config["learning_rate"], float):
+        config["learning_rate"] = None
+    config_key = json.dumps(config, sort_keys=True, default=repr)
+    return replace(arch, rates=rates), type(optimizer), config_key
+
+
+def _take_trainer(
+    arch: Architecture, optimizer: keras.Optimizer
+) -> GraphTrainer | None:
+    with _idle_lock:
+        idle = _idle.get(_key(arch, optimizer))
+        return idle.pop() if idle else None
+
+
+def _return_trainer(arch: Architecture, trainer: GraphTrainer) -> None:
+    key = _key(arch, trainer.optimizer)
+    with _idle_lock:
+        _idle.setdefault(key, []).append(trainer)
+        _idle.move_to_end(key)
+        while len(_idle) > MAX_IDLE_TRAINERS:
+            _idle.popitem(last=False)
