@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import entr
 from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
-from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import (
     HasMethods,
     Interval,
@@ -25,13 +23,9 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from skmcdropout._architecture import Architecture, rates_by_layer
-from skmcdropout._rows import hold_out, training_rows
-from skmcdropout.uncertainty import check_measures
+from skmcdropout.uncertainty import check_measures, from_summary
 
 if TYPE_CHECKING:
-    import keras
-
     from skmcdropout._sampling import Wanted
 
 ACTIVATIONS = {
@@ -71,7 +65,10 @@ class MCDropoutClassifier(ClassifierMixin, BaseEstimator):
     """DOCSTRING"""
 
     _parameter_constraints: dict[str, list[Any]] = {
-        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+        "hidden_layer_sizes": [
+            "array-like",
+            Interval(Integral, 1, None, closed="left"),
+        ],
         "activation": [StrOptions(ACTIVATIONS)],
         "dropout_rate": [Interval(Real, 0, 1, closed="left"), "array-like"],
         "dropout_position": [
@@ -180,6 +177,8 @@ class MCDropoutClassifier(ClassifierMixin, BaseEstimator):
             If the data or weights can't be used, or if the loss becomes NaN or
             infinite.
         """
+        from skmcdropout._fitting import fit_network
+
         going_on = self.warm_start and hasattr(self, "classes_")
         attempt = copy.copy(self)
         data, labels, weights = attempt._validate_rows(X, y, sample_weight)
@@ -195,7 +194,7 @@ class MCDropoutClassifier(ClassifierMixin, BaseEstimator):
                 f"{self.classes_}. Got {classes} instead."
             )
         attempt.classes_ = classes
-        attempt._train(data, codes, weights, self.epochs, going_on, self.early_stopping)
+        fit_network(attempt, data, codes, weights, going_on=going_on)
         return self._become(attempt)
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -233,6 +232,8 @@ class MCDropoutClassifier(ClassifierMixin, BaseEstimator):
             If `classes` is missing at the first call or differs at a later one, if
             `y` holds others, or as `fit` does.
         """
+        from skmcdropout._fitting import fit_network
+
         going_on = hasattr(self, "classes_")
         if self.class_weight == "balanced":
             raise ValueError(
@@ -260,7 +261,7 @@ class MCDropoutClassifier(ClassifierMixin, BaseEstimator):
                 f"partial_fit. Got {unknown} too."
             )
         codes = np.searchsorted(attempt.classes_, labels)
-        attempt._train(data, codes, weights, 1, going_on, early_stopping=False)
+        fit_network(attempt, data, codes, weights, going_on=going_on, one_epoch=True)
         return self._become(attempt)
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
@@ -375,16 +376,7 @@ class MCDropoutClassifier(ClassifierMixin, BaseEstimator):
         """
         names = [measure] if isinstance(measure, str) else list(measure)
         check_measures(names)
-        mean, expected_entropy, modal_share, std = self._draw(X, "summary")
-        total = entr(mean).sum(axis=1)
-        measures = {
-            "predictive_entropy": total,
-            "expected_entropy": expected_entropy,
-            "mutual_information": np.maximum(total - expected_entropy, 0),
-            "variation_ratio": 1 - modal_share,
-            "predictive_std": std,
-            "least_confidence": 1 - mean.max(axis=1),
-        }
+        measures = from_summary(*self._draw(X, "summary"))
         if isinstance(measure, str):
             return measures[measure]
         return np.column_stack([measures[name] for name in names])
@@ -422,87 +414,6 @@ class MCDropoutClassifier(ClassifierMixin, BaseEstimator):
             )
         return data[counted], labels[counted], weights[counted]
 
-    def _architecture(self) -> Architecture:
-        sizes = tuple(int(size) for size in np.ravel(self.hidden_layer_sizes))
-        if not sizes or min(sizes) < 1:
-            raise ValueError(
-                "hidden_layer_sizes must hold one positive int per hidden layer. "
-                f"Got {self.hidden_layer_sizes!r} instead."
-            )
-        return Architecture(
-            n_features=self.n_features_in_,
-            hidden_layer_sizes=sizes,
-            n_classes=len(self.classes_),
-            activation=self.activation,
-            rates=rates_by_layer(self.dropout_rate, self.dropout_position, len(sizes)),
-            batch_normalization=bool(self.batch_normalization),
-            l2=self.alpha / (2 * self.batch_size),
-            max_norm=self.max_norm,
-        )
-
-    def _train(
-        self,
-        X: NDArray[np.float32],
-        y: NDArray[np.int64],
-        weights: NDArray[np.float64] | None,
-        epochs: int,
-        going_on: bool,
-        early_stopping: bool,
-    ) -> None:
-        """Set the fitted attributes from data whose classes are known and coded."""
-        from skmcdropout._network import build_network
-        from skmcdropout._sampling import Sampler
-        from skmcdropout._training import Recipe, TrainingData, TrainingState, train
-
-        arch = self._architecture()
-        if not going_on:
-            # NumPy's global generator is not for a library to advance.
-            fresh = np.random.RandomState() if self.random_state is None else None
-            rng = fresh or check_random_state(self.random_state)
-            self._seeds = tuple(rng.randint(2**31 - 1, size=4).tolist())
-        initial_seed, training_seed, split_seed, mask_seed = self._seeds
-        rng = np.random.RandomState(initial_seed)
-        layer_seeds = rng.randint(2**31 - 1, size=2 * len(arch.rates)).tolist()
-        network = build_network(arch, layer_seeds, self.kernel_initializer)
-        state = TrainingState(weights=network.get_weights())
-        if going_on:
-            state = TrainingState(self.model_.get_weights(), **self._training_state)
-            _check_same_shapes(state.weights, network.get_weights())
-        rows, loss_weights = training_rows(
-            X, y, weights, self.class_weight, self.classes_
-        )
-        validation_rows = rows[:0]
-        if early_stopping:
-            rows, validation_rows = hold_out(
-                rows, y, self.validation_fraction, split_seed
-            )
-        state = train(
-            arch,
-            state,
-            TrainingData(X, y, loss_weights, rows, validation_rows),
-            Recipe(
-                optimizer=self.optimizer,
-                learning_rate=self.learning_rate,
-                batch_size=self.batch_size,
-                epochs=epochs,
-                n_iter_no_change=self.n_iter_no_change,
-                seed=training_seed,
-            ),
-            self.callbacks,
-            int(self.verbose),
-        )
-        network.set_weights(state.weights)
-        self.model_ = network
-        self.history_ = state.history
-        self.n_iter_ = state.n_epochs
-        self._training_state = {
-            "optimizer": state.optimizer,
-            "noise": state.noise,
-            "history": state.history,
-        }
-        self._arch = arch
-        self._sampler = Sampler(network, mask_seed)
-
     def _become(self, attempt: MCDropoutClassifier) -> MCDropoutClassifier:
         """Take over all that a successful `attempt` learned, at one stroke."""
         self.__dict__ = attempt.__dict__
@@ -518,21 +429,7 @@ class MCDropoutClassifier(ClassifierMixin, BaseEstimator):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
-        if hasattr(self, "classes_"):
-            from skmcdropout._network import build_network
-            from skmcdropout._sampling import Sampler
+        if "model_" in state:
+            from skmcdropout._fitting import restore_network
 
-            weights = self.model_
-            self.model_ = build_network(self._arch, [0] * (2 * len(self._arch.rates)))
-            self.model_.set_weights(weights)
-            self._sampler = Sampler(self.model_, self._seeds[-1])
-
-
-def _check_same_shapes(weights: list[Any], wanted: list[Any]) -> None:
-    before, now = ([w.shape for w in arrays] for arrays in (weights, wanted))
-    if before != now:
-        raise ValueError(
-            "Going on training (warm_start=True or partial_fit) must keep the network "
-            f"of the last fit, with weights of shapes {before}. Got parameters that "
-            f"make them {now}; clone the estimator to train another network."
-        )
+            restore_network(self, state["model_"])

@@ -31,7 +31,11 @@ ROW_MULTIPLE = 16
 
 
 def dropout_masks(
-    seed: int, n_draws: int, widths: Sequence[int], rates: Sequence[float], sampling: str
+    seed: int,
+    n_draws: int,
+    widths: Sequence[int],
+    rates: Sequence[float],
+    sampling: str,
 ) -> list[Floats]:
     """Masks of shape (n_draws, width), one a dropout position: 0 or 1 / (1 - rate).
 
@@ -91,7 +95,9 @@ def read_chain(network: keras.Sequential) -> Chain:
                 if chain:
                     dense = chain.pop()
                     chain.append(
-                        dense._replace(kernel=dense.kernel * by, bias=dense.bias * by + to)
+                        dense._replace(
+                            kernel=dense.kernel * by, bias=dense.bias * by + to
+                        )
                     )
                 else:
                     scale, shift = by, to
@@ -139,9 +145,10 @@ def thin(chain: Chain, masks: Sequence[Floats]) -> Thinned:
     """Apply `masks`, one per layer with a positive rate or none, to `chain`."""
     given = iter(masks)
     by_layer = [next(given) if masks and layer.rate else None for layer in chain.layers]
+    sizes = [layer.kernel.size for layer in chain.layers]
+    first = next((i for i, mask in enumerate(by_layer) if mask is not None), len(sizes))
     n_draws = len(masks[0]) if masks else 1
-    n_weights = sum(layer.kernel.size for layer in chain.layers)
-    if n_draws * n_weights <= THINNED_FLOATS:
+    if n_draws * sum(sizes[first:]) <= THINNED_FLOATS:
         kernels, biases = _fold(chain.layers, by_layer)
         beside: list[Floats | None] = [None] * len(kernels)
     else:

@@ -50,6 +50,32 @@ class TunableDropout(keras.layers.Layer):
         return x * (keep / (1 - self.rate))
 
 
+class WeightVector:
+    """Trainable variables laid end to end in one, to be updated at one stroke."""
+
+    def __init__(self, variables: Sequence[keras.Variable]) -> None:
+        self._variables = variables
+        self._shapes = [tuple(variable.shape) for variable in variables]
+        self._sizes = [int(np.prod(shape)) for shape in self._shapes]
+        self.variable = keras.Variable(np.zeros(sum(self._sizes), np.float32))
+
+    def read(self) -> None:
+        """Take over the values of the variables."""
+        flat = [tf.reshape(variable.value, [-1]) for variable in self._variables]
+        self.variable.assign(tf.concat(flat, axis=0))
+
+    def write(self) -> None:
+        """Give the variables the values held here."""
+        values = self.split(self.variable.value)
+        for variable, value in zip(self._variables, values, strict=True):
+            variable.assign(value)
+
+    def split(self, vector: Any) -> list[Any]:
+        """The weights in `vector`, each in its shape."""
+        parts = tf.split(vector, self._sizes)
+        return [tf.reshape(p, s) for p, s in zip(parts, self._shapes, strict=True)]
+
+
 class GraphTrainer(keras.Model):
     """Trains `network`, with Keras's optimizers, losses and callbacks.
 
@@ -65,6 +91,14 @@ class GraphTrainer(keras.Model):
 
     def call(self, x: Any, training: bool = False) -> Any:
         return self.network(x, training=training)
+
+    def get_weights(self) -> list[NDArray[Any]]:
+        """The network's weights, without what trains it."""
+        return self.network.get_weights()
+
+    def set_weights(self, weights: list[NDArray[Any]]) -> None:
+        """Set the network's weights."""
+        self.network.set_weights(weights)
 
     def save(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
         """Save the network, without what trained it."""
@@ -85,12 +119,8 @@ class GraphTrainer(keras.Model):
             and not optimizer.use_ema
             and all(variable.constraint is None for variable in trainable)
         )
-        self._shapes = [tuple(variable.shape) for variable in trainable]
-        self._vector = None
-        if is_plain:
-            size = sum(int(np.prod(shape)) for shape in self._shapes)
-            self._vector = keras.Variable(np.zeros(size, np.float32))
-        optimizer.build(trainable if self._vector is None else [self._vector])
+        self._vector = WeightVector(trainable) if is_plain else None
+        optimizer.build([self._vector.variable] if self._vector else trainable)
         self.initial_optimizer = [v.numpy() for v in optimizer.variables]
         self.noise_variables = [
             v
@@ -182,21 +212,21 @@ class GraphTrainer(keras.Model):
         network, optimizer = self.network, self.optimizer
         trainable = network.trainable_variables
         others = network.non_trainable_variables
-        slots = trainable
-        if self._vector is not None:
-            slots = [self._vector]
-            self._vector.assign(
-                tf.concat([tf.reshape(v.value, [-1]) for v in trainable], axis=0)
-            )
+        slots = [self._vector.variable] if self._vector else trainable
+        split = self._vector.split if self._vector else lambda *values: values
+        if self._vector:
+            self._vector.read()
         n_rows = tf.size(order, out_type=tf.int64)
 
         def step(batch: Any, total: Any) -> tuple[Any, Any]:
-            rows = order[batch * n_rows // n_batches : (batch + 1) * n_rows // n_batches]
+            rows = order[
+                batch * n_rows // n_batches : (batch + 1) * n_rows // n_batches
+            ]
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 values = [tf.convert_to_tensor(slot.value) for slot in slots]
                 tape.watch(values)
                 p, updated, penalties = network.stateless_call(
-                    self._unpack(values),
+                    split(*values),
                     others,
                     tf.gather(x, rows),
                     training=True,
@@ -214,18 +244,9 @@ class GraphTrainer(keras.Model):
         _, total = tf.while_loop(
             lambda batch, total: batch < last, step, (first, tf.zeros(()))
         )
-        if self._vector is not None:
-            values = self._unpack([self._vector.value])
-            for variable, value in zip(trainable, values, strict=True):
-                variable.assign(value)
+        if self._vector:
+            self._vector.write()
         return total
-
-    def _unpack(self, values: list[Any]) -> list[Any]:
-        """The weights in their shapes, from the one vector where there is one."""
-        if self._vector is None:
-            return values
-        parts = tf.split(values[0], [int(np.prod(shape)) for shape in self._shapes])
-        return [tf.reshape(p, s) for p, s in zip(parts, self._shapes, strict=True)]
 
     def _evaluate_eagerly(self, x: Any, y: Any, w: Any, rows: Any) -> tuple[Any, Any]:
         """Weighted mean loss and accuracy over `rows`, dropout off."""
@@ -250,6 +271,6 @@ def _check_finite(loss: float, epoch: int) -> None:
     if not np.isfinite(loss):
         raise ValueError(
             f"The training loss became {loss} in epoch {epoch + 1}. Scale the features "
-            "(StandardScaler), lower learning_rate, or let the optimizer clip gradients "
-            "(optimizer=keras.optimizers.Adam(clipnorm=1.0))."
+            "(StandardScaler), lower learning_rate or let the optimizer clip the "
+            "gradients (optimizer=keras.optimizers.Adam(clipnorm=1.0))."
         )

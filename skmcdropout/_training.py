@@ -6,21 +6,51 @@ calls `GraphTrainer.fit` as it calls the `fit` of any Keras model.
 
 from __future__ import annotations
 
+import importlib
 import json
+import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from types import ModuleType
 from typing import Any
 
 import keras
 import numpy as np
-import scikeras.wrappers
 from numpy.typing import NDArray
 
 from skmcdropout._architecture import Architecture
 from skmcdropout._network import build_network
 from skmcdropout._trainer import GraphTrainer, TunableDropout
+
+
+def _import_scikeras() -> ModuleType:
+    """scikeras without what it changes in Keras's classes when it is imported.
+
+    Its way of pickling them loses optimizers that Keras can't name, Lamb among them.
+    """
+    patched = (
+        keras.Model,
+        keras.losses.Loss,
+        keras.metrics.Metric,
+        keras.optimizers.Optimizer,
+    )
+    names = ("__reduce__", "__deepcopy__")
+    before = {(c, n): vars(c).get(n) for c in patched for n in names}
+    was_imported = "scikeras" in sys.modules
+    module = importlib.import_module("scikeras.wrappers")
+    for (cls, name), method in before.items():
+        if was_imported:
+            break
+        if method is not None:
+            setattr(cls, name, method)
+        elif name in vars(cls):
+            delattr(cls, name)
+    return module
+
+
+scikeras_wrappers = _import_scikeras()
 
 LOSS = keras.losses.SparseCategoricalCrossentropy
 
@@ -30,7 +60,10 @@ MAX_IDLE_TRAINERS = 8
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to train: what `MCDropoutClassifier`'s parameters say of it."""
+    """How to train: what `MCDropoutClassifier`'s parameters say of it.
+
+    `optimizer` is a name, a class, or a class and the configuration of an instance.
+    """
 
     optimizer: Any
     learning_rate: float
@@ -94,12 +127,15 @@ def train(
                 patience=recipe.n_iter_no_change, restore_best_weights=True
             )
         )
-    routed: dict[str, Any] = {}
-    if isinstance(recipe.optimizer, (str, type)):
+    optimizer, routed = recipe.optimizer, {}
+    if isinstance(optimizer, tuple):
+        optimizer_class, config = optimizer
+        optimizer = optimizer_class.from_config(config)
+    else:
         routed["optimizer__learning_rate"] = recipe.learning_rate
-    backend = scikeras.wrappers.KerasClassifier(
+    backend = scikeras_wrappers.KerasClassifier(
         model=build,
-        optimizer=recipe.optimizer,
+        optimizer=optimizer,
         loss=LOSS,
         callbacks=callbacks,
         batch_size=recipe.batch_size,

@@ -276,6 +276,25 @@ def check_measures(names: Iterable[str]) -> None:
             )
 
 
+def from_summary(
+    mean: Array, expected_entropy: Array, modal_share: Array, std: Array
+) -> dict[str, Array]:
+    """The measures by name, of draws of which only a summary was kept.
+
+    `mean` has shape (n_rows, n_classes), the others (n_rows,); `modal_share` is the
+    largest share of votes, `std` that of the predicted class's probability.
+    """
+    total = entr(mean).sum(axis=-1)
+    return {
+        "predictive_entropy": total,
+        "expected_entropy": expected_entropy,
+        "mutual_information": np.maximum(total - expected_entropy, 0),
+        "variation_ratio": 1 - modal_share,
+        "predictive_std": std,
+        "least_confidence": 1 - mean.max(axis=-1),
+    }
+
+
 def _check_draws(draws: ArrayLike) -> Array:
     p = np.asarray(draws, dtype=np.float64)
     if p.ndim != 3 or 0 in p.shape:

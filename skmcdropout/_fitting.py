@@ -1,0 +1,185 @@
+"""From an estimator's parameters and its checked data to its fitted attributes."""
+
+from __future__ import annotations
+
+from numbers import Integral
+from typing import TYPE_CHECKING, Any
+
+import joblib
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_memory
+
+from skmcdropout._architecture import Architecture, rates_by_layer
+from skmcdropout._network import build_network
+from skmcdropout._rows import hold_out, training_rows
+from skmcdropout._sampling import Sampler
+from skmcdropout._training import Recipe, TrainingData, TrainingState, train
+
+if TYPE_CHECKING:
+    from skmcdropout._classifier import MCDropoutClassifier
+
+MAX_SEED = 2**31 - 1
+
+
+def fit_network(
+    estimator: MCDropoutClassifier,
+    X: NDArray[np.float32],
+    y: NDArray[np.int64],
+    weights: NDArray[np.float64] | None,
+    *,
+    going_on: bool,
+    one_epoch: bool = False,
+) -> None:
+    """Train and set the fitted attributes; `y` holds codes into ``classes_``.
+
+    With `going_on` training goes on from the fitted attributes there are.
+    """
+    arch = _architecture(estimator)
+    if not going_on:
+        estimator._seeds = _draw_seeds(estimator.random_state)
+    initial_seed, training_seed, split_seed, mask_seed = estimator._seeds
+    layer_seeds = np.random.RandomState(initial_seed).randint(
+        MAX_SEED, size=2 * len(arch.rates)
+    )
+    network = build_network(arch, layer_seeds.tolist(), estimator.kernel_initializer)
+    state = TrainingState(network.get_weights())
+    if going_on:
+        state = TrainingState(estimator.model_.get_weights(), *estimator._progress)
+        _check_same_shapes(state.weights, network.get_weights())
+    rows, loss_weights = training_rows(
+        X, y, weights, estimator.class_weight, estimator.classes_
+    )
+    validation_rows = rows[:0]
+    if estimator.early_stopping and not one_epoch:
+        rows, validation_rows = hold_out(
+            rows, y, estimator.validation_fraction, split_seed
+        )
+    recipe = Recipe(
+        optimizer=_plain_optimizer(estimator.optimizer),
+        learning_rate=estimator.learning_rate,
+        batch_size=estimator.batch_size,
+        epochs=1 if one_epoch else estimator.epochs,
+        n_iter_no_change=estimator.n_iter_no_change,
+        seed=training_seed,
+    )
+    data = TrainingData(X, y, loss_weights, rows, validation_rows)
+    verbose = int(estimator.verbose)
+    if _is_cacheable(estimator) and not one_epoch:
+        memory = check_memory(estimator.memory)
+        state = _train_once(memory, arch, state, data, recipe, verbose)
+    else:
+        state = train(arch, state, data, recipe, estimator.callbacks, verbose)
+    network.set_weights(state.weights)
+    estimator.model_ = network
+    estimator.history_ = state.history
+    estimator.n_iter_ = state.n_epochs
+    estimator._progress = (state.optimizer, state.noise, state.history)
+    estimator._arch = arch
+    estimator._sampler = Sampler(network, mask_seed)
+
+
+def restore_network(estimator: MCDropoutClassifier, weights: list[Any]) -> None:
+    """Set the fitted attributes that no pickle holds, from those it does."""
+    arch = estimator._arch
+    estimator.model_ = build_network(arch, [0] * (2 * len(arch.rates)))
+    estimator.model_.set_weights(weights)
+    estimator._sampler = Sampler(estimator.model_, estimator._seeds[-1])
+
+
+def _architecture(estimator: MCDropoutClassifier) -> Architecture:
+    sizes = tuple(np.ravel(estimator.hidden_layer_sizes).tolist())
+    if not sizes or not all(isinstance(n, int) and n > 0 for n in sizes):
+        raise ValueError(
+            "hidden_layer_sizes must hold one positive int per hidden layer. "
+            f"Got {estimator.hidden_layer_sizes!r} instead."
+        )
+    return Architecture(
+        n_features=estimator.n_features_in_,
+        hidden_layer_sizes=sizes,
+        n_classes=len(estimator.classes_),
+        activation=estimator.activation,
+        rates=rates_by_layer(
+            estimator.dropout_rate, estimator.dropout_position, len(sizes)
+        ),
+        batch_normalization=bool(estimator.batch_normalization),
+        l2=estimator.alpha / (2 * estimator.batch_size),
+        max_norm=estimator.max_norm,
+    )
+
+
+def _draw_seeds(random_state: Any) -> tuple[int, ...]:
+    """Seeds for initial weights, training, validation split and masks.
+
+    None means fresh entropy: NumPy's global generator is not ours to advance.
+    """
+    if random_state is None:
+        rng = np.random.RandomState()
+    else:
+        rng = check_random_state(random_state)
+    return tuple(rng.randint(MAX_SEED, size=4).tolist())
+
+
+def _plain_optimizer(optimizer: Any) -> Any:
+    """An optimizer's class and configuration instead of an instance."""
+    if isinstance(optimizer, (str, type)):
+        return optimizer
+    return type(optimizer), optimizer.get_config()
+
+
+def _check_same_shapes(weights: list[Any], wanted: list[Any]) -> None:
+    before, now = ([w.shape for w in arrays] for arrays in (weights, wanted))
+    if before != now:
+        raise ValueError(
+            "Going on training (warm_start=True or partial_fit) must keep the network "
+            f"of the last fit, with weights of shapes {before}. Got parameters that "
+            f"make them {now}; clone the estimator to train another network."
+        )
+
+
+def _is_cacheable(estimator: MCDropoutClassifier) -> bool:
+    """Whether the same call could ever come again and would give the same."""
+    return (
+        estimator.memory is not None
+        and estimator.callbacks is None
+        and isinstance(estimator.random_state, Integral)
+    )
+
+
+def _train_once(
+    memory: joblib.Memory,
+    arch: Architecture,
+    state: TrainingState,
+    data: TrainingData,
+    recipe: Recipe,
+    verbose: int,
+) -> TrainingState:
+    """`train`, or what it gave for the same arguments before, if that is intact."""
+    versions = (keras.__version__, tf.__version__, np.__version__)
+    cached = memory.cache(_train_and_seal, ignore=["verbose"], verbose=0)
+    args = (arch, state, data, recipe, versions, verbose)
+    entry = cached.call_and_shelve(*args)
+    try:
+        trained, seal = entry.get()
+        is_intact = joblib.hash(trained) == seal
+    except Exception:  # whatever reading a damaged file may raise
+        is_intact = False
+    if not is_intact:
+        entry.clear()
+        trained, _ = cached(*args)
+    return trained
+
+
+def _train_and_seal(
+    arch: Architecture,
+    state: TrainingState,
+    data: TrainingData,
+    recipe: Recipe,
+    versions: tuple[str, ...],
+    verbose: int,
+) -> tuple[TrainingState, str]:
+    trained = train(arch, state, data, recipe, verbose=verbose)
+    return trained, joblib.hash(trained)

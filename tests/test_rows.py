@@ -1,0 +1,108 @@
+"""Which rows are trained on: weights, canonical order, validation split."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from skmcdropout._rows import (
+    MAX_REPETITION,
+    canonical_order,
+    hold_out,
+    training_rows,
+)
+
+CLASSES = np.array(["a", "b", "c"])
+
+
+@pytest.fixture
+def table():
+    rng = np.random.RandomState(0)
+    X = rng.normal(size=(50, 4)).astype(np.float32)
+    return X, rng.randint(3, size=50), rng.randint(1, 4, size=50).astype(float)
+
+
+def test_canonical_order_does_not_depend_on_the_order_given(table):
+    X, y, w = table
+    order = np.random.RandomState(1).permutation(50)
+    first, second = (
+        canonical_order(X, y, w),
+        canonical_order(X[order], y[order], w[order]),
+    )
+    assert_array_equal(X[first], X[order][second])
+    assert not np.array_equal(first, np.arange(50))
+
+
+def test_canonical_order_sees_labels_weights_and_signed_zeros():
+    X = np.zeros((4, 2), np.float32)
+    X[1] = -0.0
+    y, w = np.array([1, 1, 0, 1]), np.array([0.5, 0.25, 1.0, 0.75])
+    order = canonical_order(X, y, w)
+    assert_allclose(w[order][y[order] == 1], [0.25, 0.5, 0.75])
+
+
+def test_blocks_of_rows_are_hashed_alike():
+    X = np.tile(np.random.RandomState(0).normal(size=(1, 3)), (9000, 1))
+    X = X.astype(np.float32)
+    order = canonical_order(X, np.zeros(9000, int), np.ones(9000))
+    assert_array_equal(order, np.arange(9000))  # all equal, and the sort is stable
+
+
+def test_integral_weights_are_repeated_rows(table):
+    X, y, w = table
+    rows, factors = training_rows(X, y, w, None, CLASSES)
+    assert_array_equal(np.bincount(rows), w)
+    assert_allclose(factors, 1)
+    repeated = np.repeat(np.arange(50), w.astype(int))
+    other, _ = training_rows(X[repeated], y[repeated], None, None, CLASSES)
+    assert_array_equal(X[rows], X[repeated][other])
+
+
+def test_other_weights_multiply_the_loss_with_mean_one(table):
+    X, y, w = table
+    rows, factors = training_rows(X, y, w / 2, None, CLASSES)
+    assert_array_equal(np.sort(rows), np.arange(50))
+    assert_allclose(factors, w / w.mean(), rtol=1e-6)
+
+
+def test_large_integral_weights_multiply_the_loss(table):
+    X, y, w = table
+    rows, factors = training_rows(X, y, w * MAX_REPETITION, None, CLASSES)
+    assert len(rows) == 50
+    assert_allclose(factors, w / w.mean(), rtol=1e-6)
+
+
+def test_balanced_weights_give_each_class_the_same_mass(table):
+    X, y, w = table
+    for weights in (None, w, w / 3):
+        rows, factors = training_rows(X, y, weights, "balanced", CLASSES)
+        mass = np.bincount(y[rows], weights=factors[rows])
+        assert_allclose(mass, len(rows) / 3, rtol=1e-5)
+
+
+def test_class_weights_by_label(table):
+    X, y, _ = table
+    rows, factors = training_rows(X, y, None, {"a": 3, "c": 2}, CLASSES)
+    assert_allclose(factors / factors[y == 1][0], np.array([3, 1, 2])[y], rtol=1e-6)
+    assert_allclose(factors[rows].mean(), 1, rtol=1e-6)
+
+
+def test_hold_out_is_stratified_seeded_and_complete():
+    y = np.repeat([0, 1, 2], [60, 30, 10])
+    rows = np.random.RandomState(0).permutation(100)
+    train, held = hold_out(rows, y, 0.2, seed=0)
+    assert_array_equal(np.sort(np.concatenate([train, held])), np.arange(100))
+    assert_array_equal(np.bincount(y[held]), [12, 6, 2])
+    assert_array_equal(hold_out(rows, y, 0.2, seed=0)[1], held)
+    assert not np.array_equal(hold_out(rows, y, 0.2, seed=1)[1], held)
+
+
+def test_a_class_of_one_row_is_trained_on():
+    y = np.array([0, 0, 0, 1, 1, 1, 2])
+    train, held = hold_out(np.arange(7), y, 0.1, seed=0)
+    assert 6 in train
+    assert_array_equal(np.sort(y[held]), [0, 1])
+
+
+def test_nothing_to_hold_out_is_an_error():
+    with pytest.raises(ValueError, match=r"n_samples=2 in 2 classes"):
+        hold_out(np.arange(2), np.array([0, 1]), 0.1, seed=0)

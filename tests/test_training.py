@@ -1,0 +1,383 @@
+"""The training loop against Keras's own, and what users expect of fit."""
+
+import io
+from contextlib import redirect_stdout
+
+import keras
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
+
+from skmcdropout import MCDropoutClassifier, _training
+from skmcdropout._network import build_network
+
+OPTIMIZERS = {
+    "adam": "adam",
+    "a class": keras.optimizers.RMSprop,
+    "sgd": keras.optimizers.SGD(0.1, momentum=0.9, nesterov=True),
+    "weight decay": keras.optimizers.AdamW(0.01, weight_decay=0.1),
+    "clipped by variable": keras.optimizers.Adam(0.01, clipnorm=0.05),
+    "clipped": keras.optimizers.Adam(0.01, global_clipnorm=0.05),
+    "schedule": keras.optimizers.Adam(
+        keras.optimizers.schedules.ExponentialDecay(0.05, 2, 0.5)
+    ),
+    "averaged": keras.optimizers.Adam(0.01, use_ema=True, ema_momentum=0.5),
+    "layer-wise": keras.optimizers.Lamb(0.01),
+}
+
+
+def trained_by_keras(classifier, X, y, loss_weights=None):
+    """Full-batch epochs of `Model.fit` from the weights our fit began with."""
+    initial = clone(classifier)
+    weights = []
+    before = _training.train
+
+    def keep(arch, state, *args):
+        weights.extend(state.weights)
+        return before(arch, state, *args)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("skmcdropout._fitting.train", keep)
+        initial.fit(X, y)
+    network = build_network(initial._arch, [0] * 10)
+    network.set_weights(weights)
+    optimizer = classifier.optimizer
+    if isinstance(optimizer, keras.Optimizer):
+        optimizer = type(optimizer).from_config(optimizer.get_config())
+    else:
+        optimizer_class = {"adam": keras.optimizers.Adam}.get(optimizer, optimizer)
+        optimizer = optimizer_class(learning_rate=classifier.learning_rate)
+    network.compile(optimizer, "sparse_categorical_crossentropy")
+    history = network.fit(
+        X.astype(np.float32), y, sample_weight=loss_weights, batch_size=len(X),
+        epochs=classifier.epochs, shuffle=False, verbose=0,
+    )  # fmt: skip
+    return network, history.history["loss"]
+
+
+def full_batch(**parameters):
+    return MCDropoutClassifier(
+        (8, 6), dropout_rate=0.0, batch_size=60, epochs=6, random_state=0,
+        **{"learning_rate": 0.01, **parameters},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_steps_are_those_of_keras(blobs, name):
+    X, y = blobs
+    ours = full_batch(optimizer=OPTIMIZERS[name]).fit(X, y)
+    network, losses = trained_by_keras(full_batch(optimizer=OPTIMIZERS[name]), X, y)
+    assert_allclose(ours.history_["loss"], losses, rtol=1e-4)
+    for our, their in zip(
+        ours.model_.get_weights(), network.get_weights(), strict=True
+    ):
+        assert_allclose(our, their, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"alpha": 30.0},
+        {"max_norm": 0.5},
+        {"batch_normalization": True, "optimizer": keras.optimizers.SGD(0.1)},
+        {"activation": "gelu", "kernel_initializer": keras.initializers.Orthogonal()},
+    ],
+    ids=str,
+)
+def test_penalties_constraints_and_normalization_are_those_of_keras(blobs, parameters):
+    X, y = blobs
+    ours = full_batch(**parameters).fit(X, y)
+    network, losses = trained_by_keras(full_batch(**parameters), X, y)
+    assert_allclose(ours.history_["loss"], losses, rtol=1e-4)
+    for our, their in zip(
+        ours.model_.get_weights(), network.get_weights(), strict=True
+    ):
+        assert_allclose(our, their, atol=1e-4)
+
+
+def test_weighted_loss_is_that_of_keras(blobs):
+    X, y = blobs
+    w = np.random.RandomState(1).uniform(0.5, 2, size=60)
+    ours = full_batch().fit(X, y, sample_weight=w)
+    network, losses = trained_by_keras(full_batch(), X, y, w / w.mean())
+    assert_allclose(ours.history_["loss"], losses, rtol=1e-4)
+    assert_allclose(ours.model_.get_weights()[0], network.get_weights()[0], atol=1e-4)
+
+
+def test_alpha_is_the_penalty_of_scikit_learns_mlp(blobs):
+    """alpha / 2 times the squared weights, divided by the rows of a batch."""
+    X, y = blobs
+    parameters = {"optimizer": keras.optimizers.SGD(0.0), "alpha": 60.0}
+    plain = full_batch(optimizer=keras.optimizers.SGD(0.0)).fit(X, y)
+    penalised = full_batch(**parameters).fit(X, y)
+    kernels = plain.model_.get_weights()[::2]
+    squares = sum((kernel.astype(float) ** 2).sum() for kernel in kernels)
+    difference = penalised.history_["loss"][0] - plain.history_["loss"][0]
+    assert_allclose(difference, 60.0 / 2 * squares / 60, rtol=1e-4)
+
+
+def test_max_norm_bounds_the_weights_into_each_hidden_unit(blobs):
+    classifier = full_batch(max_norm=0.5, learning_rate=0.3).fit(*blobs)
+    for kernel in classifier.model_.get_weights()[:-2:2]:
+        assert np.linalg.norm(kernel, axis=0).max() <= 0.5 + 1e-5
+
+
+def test_training_drops_units_at_the_rate(blobs):
+    """With one unit and no updates, the loss tells how often it was dropped."""
+    X, y = blobs
+    still = keras.optimizers.SGD(0.0)
+    losses = {}
+    for rate in (0.0, 0.3, 0.99):
+        classifier = MCDropoutClassifier(
+            (1,), "linear", dropout_rate=rate, optimizer=still, epochs=400,
+            batch_size=60, random_state=0,
+        ).fit(X, y)  # fmt: skip
+        losses[rate] = np.mean(classifier.history_["loss"])
+    draws = classifier.set_params(n_samples=1000).model_
+    W1, b1, W2, b2 = draws.get_weights()
+
+    def expected(rate):
+        total = 0
+        for scale, share in ((0, rate), (1 / (1 - rate), 1 - rate)):
+            z = (X @ W1 + b1) * scale @ W2 + b2
+            p = np.exp(z - z.max(axis=1, keepdims=True))
+            p /= p.sum(axis=1, keepdims=True)
+            total += share * -np.log(p[np.arange(60), y]).mean()
+        return total
+
+    for rate in (0.0, 0.3):
+        assert_allclose(losses[rate], expected(rate), rtol=0.03)
+
+
+def test_history_has_an_entry_an_epoch(blobs):
+    classifier = MCDropoutClassifier((5,), epochs=7, random_state=0).fit(*blobs)
+    assert classifier.n_iter_ == 7
+    assert list(classifier.history_) == ["loss"]
+    assert len(classifier.history_["loss"]) == 7
+
+
+def test_early_stopping_restores_the_best_weights(blobs):
+    X, y = blobs
+    classifier = MCDropoutClassifier(
+        (20,), epochs=200, learning_rate=0.05, early_stopping=True,
+        n_iter_no_change=3, random_state=0,
+    )  # fmt: skip
+    rows = {}
+    before = _training.train
+
+    def keep(arch, state, data, *args):
+        rows["held"] = data.validation_rows
+        return before(arch, state, data, *args)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("skmcdropout._fitting.train", keep)
+        classifier.fit(X, y)
+    losses = classifier.history_["val_loss"]
+    assert classifier.n_iter_ == len(losses) < 200
+    assert np.argmin(losses) == len(losses) - 4  # n_iter_no_change epochs ago
+    held = rows["held"]
+    assert_array_equal(np.bincount(y[held]), [2, 2, 2])
+    p = classifier.set_params(n_samples=0).predict_proba(X[held])
+    loss = -np.log(p[np.arange(len(held)), y[held]]).mean()
+    assert_allclose(loss, min(losses), rtol=1e-4)
+
+
+def test_early_stopping_weighs_the_validation_rows(blobs):
+    X, y = blobs
+    w = np.random.RandomState(0).randint(0, 3, size=60)
+    repeated = np.repeat(np.arange(60), w)
+    stopped = MCDropoutClassifier(
+        (5,), epochs=20, early_stopping=True, class_weight="balanced", random_state=0
+    )
+    a = clone(stopped).fit(X, y, sample_weight=w)
+    b = clone(stopped).fit(X[repeated], y[repeated])
+    assert a.history_ == b.history_
+    assert_array_equal(a.predict_proba(X), b.predict_proba(X))
+
+
+def test_warm_start_goes_on_as_if_it_had_never_stopped(blobs):
+    whole = MCDropoutClassifier((5,), epochs=6, random_state=0).fit(*blobs)
+    parts = MCDropoutClassifier((5,), epochs=2, warm_start=True, random_state=0)
+    parts.fit(*blobs).fit(*blobs).set_params(epochs=2).fit(*blobs)
+    assert parts.n_iter_ == 6
+    assert_allclose(parts.history_["loss"], whole.history_["loss"], rtol=1e-6)
+    assert_allclose(parts.predict_proba(blobs[0]), whole.predict_proba(blobs[0]))
+
+
+def test_partial_fit_is_an_epoch(blobs):
+    X, y = blobs
+    fitted = MCDropoutClassifier((5,), epochs=3, random_state=0).fit(X, y)
+    partial = MCDropoutClassifier((5,), random_state=0)
+    for _ in range(3):
+        partial.partial_fit(X, y, classes=[0, 1, 2])
+    assert_allclose(partial.predict_proba(X), fitted.predict_proba(X), rtol=1e-6)
+
+
+def test_partial_fit_learns_from_chunks_that_lack_classes(digits):
+    X, y = digits
+    classifier = MCDropoutClassifier((50,), random_state=0)
+    for _ in range(10):
+        for label in (y < 5, y >= 5):
+            classifier.partial_fit(X[label], y[label], classes=np.arange(10))
+    assert_array_equal(classifier.classes_, np.arange(10))
+    assert classifier.n_iter_ == 20
+
+
+def test_partial_fit_needs_and_keeps_the_classes(blobs):
+    X, y = blobs
+    classifier = MCDropoutClassifier((5,), random_state=0)
+    with pytest.raises(ValueError, match="classes must be passed on the first call"):
+        classifier.partial_fit(X, y)
+    classifier.partial_fit(X[:40], y[:40], classes=[0, 1])
+    proba = classifier.predict_proba(X)
+    with pytest.raises(ValueError, match=r"only the classes \[0 1\].*Got \[2\]"):
+        classifier.partial_fit(X, y)
+    with pytest.raises(ValueError, match="the same at each call"):
+        classifier.partial_fit(X, y, classes=[0, 1, 2])
+    assert_array_equal(classifier.predict_proba(X), proba)
+    with pytest.raises(ValueError, match="class_weight must be a dict or None"):
+        classifier.set_params(class_weight="balanced").partial_fit(X, y)
+
+
+def test_going_on_must_keep_network_and_classes(blobs):
+    X, y = blobs
+    classifier = MCDropoutClassifier((5,), epochs=1, warm_start=True).fit(X, y)
+    with pytest.raises(ValueError, match="must keep the network of the last fit"):
+        classifier.set_params(hidden_layer_sizes=(6,)).fit(X, y)
+    with pytest.raises(ValueError, match="must be given the same classes"):
+        classifier.set_params(hidden_layer_sizes=(5,)).fit(X[:40], y[:40])
+    assert classifier.n_iter_ == 1
+
+
+class Recorder(keras.callbacks.Callback):
+    def __init__(self):
+        super().__init__()
+        self.batches, self.epochs, self.weights = [], [], []
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.batches.append(batch)
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.epochs.append((epoch, logs["loss"]))
+        self.weights.append(self.model.get_weights())
+        if epoch == 3:
+            self.model.stop_training = True
+
+
+def test_callbacks_see_batches_epochs_and_weights_and_can_stop(blobs):
+    X, y = blobs
+    recorder = Recorder()
+    classifier = MCDropoutClassifier((5,), callbacks=[recorder], random_state=0)
+    classifier.fit(X, y)
+    assert recorder.batches == [0, 1] * 4
+    assert recorder.epochs == list(enumerate(classifier.history_["loss"]))
+    for seen, final in zip(
+        recorder.weights[-1], classifier.model_.get_weights(), strict=True
+    ):
+        assert_array_equal(seen, final)
+    plain = MCDropoutClassifier((5,), epochs=4, random_state=0).fit(X, y)
+    assert_allclose(classifier.predict_proba(X).sum(axis=1), 1, rtol=1e-5)
+    assert plain.n_iter_ == classifier.n_iter_ == 4
+
+
+def test_keras_callbacks_work(blobs, tmp_path):
+    X, y = blobs
+    path = tmp_path / "best.keras"
+    callbacks = [
+        keras.callbacks.LearningRateScheduler(lambda epoch: 0.01 / (1 + epoch)),
+        keras.callbacks.ModelCheckpoint(str(path), monitor="loss"),
+        keras.callbacks.ReduceLROnPlateau(monitor="loss"),
+    ]
+    classifier = MCDropoutClassifier((5,), epochs=3, callbacks=callbacks).fit(X, y)
+    saved = keras.models.load_model(path)
+    assert type(saved) is keras.Sequential
+    expected = classifier.set_params(n_samples=0).predict_proba(X)
+    assert_allclose(saved.predict(X, verbose=0), expected, atol=1e-6)
+    assert clone(classifier).fit(X, y).n_iter_ == 3
+    log = keras.callbacks.CSVLogger(str(tmp_path / "log.csv"))
+    MCDropoutClassifier((5,), epochs=3, callbacks=log).fit(X, y)
+    assert len((tmp_path / "log.csv").read_text().splitlines()) == 4
+
+
+def test_an_optimizer_instance_is_left_alone(blobs):
+    optimizer = keras.optimizers.Adam(0.02)
+    classifier = MCDropoutClassifier((5,), epochs=2, optimizer=optimizer).fit(*blobs)
+    assert classifier.optimizer is optimizer
+    assert int(optimizer.iterations.numpy()) == 0
+    assert not optimizer.built
+    copied = clone(classifier)
+    assert copied.optimizer is not optimizer
+    assert copied.optimizer.get_config() == optimizer.get_config()
+
+
+def test_learning_rate_reaches_the_optimizer_of_a_reused_trainer(blobs):
+    def weights(**parameters):
+        classifier = MCDropoutClassifier((5,), epochs=2, random_state=0, **parameters)
+        return classifier.fit(*blobs).model_.get_weights()[0]
+
+    slow, fast = weights(learning_rate=1e-4), weights(learning_rate=0.1)
+    assert abs(fast - slow).max() > 0.05
+    assert_array_equal(weights(learning_rate=1e-4), slow)
+    instance = keras.optimizers.Adam(1e-4)
+    assert_array_equal(weights(optimizer=instance, learning_rate=0.1), slow)
+
+
+def test_verbose_prints_the_bar_of_keras(blobs):
+    output = io.StringIO()
+    with redirect_stdout(output):
+        MCDropoutClassifier((5,), epochs=2, verbose=1).fit(*blobs)
+    assert "Epoch 2/2" in output.getvalue()
+    assert "2/2" in output.getvalue()
+    assert "loss:" in output.getvalue()
+    silent = io.StringIO()
+    with redirect_stdout(silent):
+        MCDropoutClassifier((5,), epochs=2).fit(*blobs)
+    assert silent.getvalue() == ""
+
+
+def test_a_loss_of_nan_says_so_with_the_epoch_and_what_to_try(blobs):
+    X, y = blobs
+    classifier = MCDropoutClassifier((5,), epochs=2, random_state=0).fit(X, y)
+    proba = classifier.predict_proba(X)
+    diverging = keras.optimizers.SGD(1e30)
+    with pytest.raises(
+        ValueError, match=r"loss became (nan|inf) in epoch \d+.*lower learning_rate"
+    ):
+        classifier.set_params(optimizer=diverging, epochs=50).fit(X * 100, y)
+    assert_array_equal(classifier.predict_proba(X), proba)
+
+
+def test_an_interrupted_fit_leaves_the_estimator_as_it_was(blobs):
+    class Interrupt(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            raise KeyboardInterrupt
+
+    X, y = blobs
+    fresh = MCDropoutClassifier((5,), callbacks=[Interrupt()])
+    with pytest.raises(KeyboardInterrupt):
+        fresh.fit(X, y)
+    assert not [name for name in vars(fresh) if name.endswith("_")]
+    fitted = MCDropoutClassifier((5,), epochs=2, random_state=0).fit(X, y)
+    proba = fitted.predict_proba(X)
+    with pytest.raises(KeyboardInterrupt):
+        fitted.set_params(callbacks=[Interrupt()]).fit(X[:, :2], y + 5)
+    assert_array_equal(fitted.predict_proba(X), proba)
+    assert fitted.n_features_in_ == 4
+
+
+def test_trainers_are_compiled_once_for_all_rates_and_learning_rates(blobs):
+    X, y = blobs
+    _training._idle.clear()
+    for rate, learning_rate in [(0.1, 1e-3), (0.3, 1e-2), (0.5, 1e-1)]:
+        MCDropoutClassifier(
+            (9,), dropout_rate=rate, learning_rate=learning_rate, epochs=1
+        ).fit(X, y)
+    ((trainer,),) = _training._idle.values()
+    assert trainer._train_batches.experimental_get_tracing_count() == 1
+
+
+def test_few_trainers_are_kept(blobs):
+    for width in range(2, 14):
+        MCDropoutClassifier((width,), epochs=1).fit(*blobs)
+    assert len(_training._idle) == _training.MAX_IDLE_TRAINERS

@@ -1,0 +1,133 @@
+"""The measures: closed forms, identities, limits and axis order."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from skmcdropout import uncertainty
+from skmcdropout.uncertainty import MEASURES, from_summary
+
+N_DRAWS, N_ROWS, N_CLASSES = 7, 5, 3
+
+
+@pytest.fixture
+def draws():
+    rng = np.random.RandomState(0)
+    return rng.dirichlet(np.ones(N_CLASSES), size=(N_DRAWS, N_ROWS))
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_one_number_a_row(draws, name):
+    assert MEASURES[name](draws).shape == (N_ROWS,)
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_invariant_to_the_order_of_draws_and_classes(draws, name):
+    measure = MEASURES[name]
+    assert_allclose(measure(draws[::-1]), measure(draws), atol=1e-12)
+    assert_allclose(measure(draws[..., ::-1]), measure(draws), atol=1e-12)
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_rows_do_not_see_each_other(draws, name):
+    measure = MEASURES[name]
+    alone = [measure(draws[:, [i]])[0] for i in range(N_ROWS)]
+    assert_allclose(measure(draws), alone, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_a_certain_model_has_no_uncertainty(name):
+    draws = np.zeros((N_DRAWS, N_ROWS, N_CLASSES))
+    draws[..., 1] = 1
+    assert_allclose(MEASURES[name](draws), 0, atol=1e-12)
+
+
+UPPER_LIMITS = {
+    "predictive_entropy": np.log(N_CLASSES),
+    "expected_entropy": np.log(N_CLASSES),
+    "mutual_information": np.log(N_CLASSES),
+    "variation_ratio": 1 - 1 / N_CLASSES,
+    "predictive_std": 0.5,
+    "least_confidence": 1 - 1 / N_CLASSES,
+}
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_limits_hold(name):
+    rng = np.random.RandomState(1)
+    draws = rng.dirichlet(np.full(N_CLASSES, 0.05), size=(N_DRAWS, 500))
+    values = MEASURES[name](draws)
+    assert values.min() >= 0
+    assert values.max() <= UPPER_LIMITS[name] + 1e-12
+
+
+def test_draws_that_share_votes_evenly_reach_the_limits():
+    draws = np.eye(N_CLASSES)[:, None, :]  # each draw sure of another class
+    for name in ("predictive_entropy", "mutual_information"):
+        assert_allclose(MEASURES[name](draws), np.log(N_CLASSES))
+    assert_allclose(uncertainty.expected_entropy(draws), 0)
+    assert_allclose(uncertainty.variation_ratio(draws), 1 - 1 / N_CLASSES)
+    assert_allclose(uncertainty.least_confidence(draws), 1 - 1 / N_CLASSES)
+    opposed = np.eye(2)[:, None, :]
+    assert_allclose(uncertainty.predictive_std(opposed), 0.5)
+
+
+def test_uniform_draws_are_all_aleatoric():
+    draws = np.full((N_DRAWS, N_ROWS, N_CLASSES), 1 / N_CLASSES)
+    assert_allclose(uncertainty.expected_entropy(draws), np.log(N_CLASSES))
+    assert_allclose(uncertainty.mutual_information(draws), 0, atol=1e-12)
+
+
+def test_total_is_aleatoric_plus_epistemic(draws):
+    total = uncertainty.predictive_entropy(draws)
+    parts = uncertainty.expected_entropy(draws) + uncertainty.mutual_information(draws)
+    assert_allclose(total, parts, rtol=1e-12)
+
+
+def test_identical_draws_have_no_mutual_information(draws):
+    same = np.repeat(draws[:1], 4, axis=0)
+    assert_allclose(uncertainty.mutual_information(same), 0, atol=1e-12)
+    assert_allclose(uncertainty.predictive_std(same), 0, atol=1e-12)
+    assert_allclose(uncertainty.variation_ratio(same), 0)
+
+
+def test_mutual_information_is_the_mean_divergence_from_the_mean(draws):
+    mean = draws.mean(axis=0)
+    divergence = (draws * np.log(draws / mean)).sum(axis=-1).mean(axis=0)
+    assert_allclose(uncertainty.mutual_information(draws), divergence, rtol=1e-10)
+
+
+def test_std_is_that_of_the_predicted_class_by_hand():
+    draws = [[[0.6, 0.3, 0.1]], [[0.2, 0.7, 0.1]], [[0.4, 0.2, 0.4]]]
+    # the means are 0.4, 0.4 and 0.2: the tie goes to the first class
+    assert_allclose(uncertainty.predictive_std(draws), np.std([0.6, 0.2, 0.4]))
+
+
+def test_vote_by_hand():
+    draws = [[[0.6, 0.4]], [[0.9, 0.1]], [[0.2, 0.8]], [[0.5, 0.5]]]
+    assert_allclose(uncertainty.variation_ratio(draws), 1 / 4)
+
+
+def test_summary_gives_the_same_measures(draws):
+    votes = np.eye(N_CLASSES)[draws.argmax(axis=-1)].mean(axis=0)
+    summary = from_summary(
+        draws.mean(axis=0),
+        uncertainty.expected_entropy(draws),
+        votes.max(axis=-1),
+        uncertainty.predictive_std(draws),
+    )
+    assert set(summary) == set(MEASURES)
+    for name, values in summary.items():
+        assert_allclose(values, MEASURES[name](draws), atol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(3,), (4, 3), (0, 4, 3), (2, 2, 4, 3)])
+def test_other_shapes_are_refused(shape):
+    with pytest.raises(ValueError, match=r"shape \(n_draws, n_rows, n_classes\)"):
+        uncertainty.predictive_entropy(np.zeros(shape))
+
+
+def test_logits_and_mixed_up_axes_are_refused(draws):
+    for wrong in (np.log(draws), draws.transpose(2, 0, 1)):
+        with pytest.raises(ValueError, match="must hold probabilities"):
+            uncertainty.expected_entropy(wrong)
