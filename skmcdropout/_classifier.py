@@ -154,7 +154,8 @@ class MCDropoutClassifier(ClassifierMixin, BaseEstimator):
     def fit(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> MCDropoutClassifier:
-        """Train the network.
+        """
+        Train the network.
 
         Parameters
         ----------
@@ -176,6 +177,7 @@ class MCDropoutClassifier(ClassifierMixin, BaseEstimator):
         ValueError
             If the data or weights can't be used, or if the loss becomes NaN or
             infinite.
+
         """
         from skmcdropout._fitting import fit_network
 
@@ -205,7 +207,8 @@ class MCDropoutClassifier(ClassifierMixin, BaseEstimator):
         classes: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
     ) -> MCDropoutClassifier:
-        """Train one epoch on these rows, going on from where training was.
+        """
+        Train one epoch on these rows, going on from where training was.
 
         `early_stopping` is a matter of `fit` alone: an epoch is not cut short.
 
@@ -231,6 +234,7 @@ class MCDropoutClassifier(ClassifierMixin, BaseEstimator):
         ValueError
             If `classes` is missing at the first call or differs at a later one, if
             `y` holds others, or as `fit` does.
+
         """
         from skmcdropout._fitting import fit_network
 
@@ -265,7 +269,8 @@ class MCDropoutClassifier(ClassifierMixin, BaseEstimator):
         return self._become(attempt)
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
-        """Predict the class of the largest mean probability.
+        """
+        Predict the class of the largest mean probability.
 
         Parameters
         ----------
@@ -276,12 +281,14 @@ class MCDropoutClassifier(ClassifierMixin, BaseEstimator):
         -------
         y : ndarray of shape (n_rows,)
             Labels from `classes_`, at the place of `predict_proba`'s maximum.
+
         """
         proba = self.predict_proba(X)
         return self.classes_[proba.argmax(axis=1)]
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float32]:
-        """Predict class probabilities: the mean over the Monte-Carlo draws.
+        """
+        Predict class probabilities: the mean over the Monte-Carlo draws.
 
         Parameters
         ----------
@@ -292,11 +299,13 @@ class MCDropoutClassifier(ClassifierMixin, BaseEstimator):
         -------
         proba : ndarray of shape (n_rows, n_classes)
             In [0, 1], float32, classes in the order of `classes_`.
+
         """
         return self._draw(X, "mean")[0]
 
     def predict_log_proba(self, X: ArrayLike) -> NDArray[np.float32]:
-        """Predict logarithms of class probabilities.
+        """
+        Predict logarithms of class probabilities.
 
         Parameters
         ----------
@@ -307,12 +316,14 @@ class MCDropoutClassifier(ClassifierMixin, BaseEstimator):
         -------
         log_proba : ndarray of shape (n_rows, n_classes)
             ``log(predict_proba(X))``, in [-inf, 0].
+
         """
         with np.errstate(divide="ignore"):
             return np.log(self.predict_proba(X))
 
     def sample_proba(self, X: ArrayLike) -> NDArray[np.float32]:
-        """Predict with each draw by itself.
+        """
+        Predict with each draw by itself.
 
         Parameters
         ----------
@@ -324,6 +335,7 @@ class MCDropoutClassifier(ClassifierMixin, BaseEstimator):
         draws : ndarray of shape (n_samples, n_rows, n_classes)
             Class probabilities, draws first; one draw where `n_samples` is 0. All of
             it is in memory at once.
+
         """
         draws = self._draw(X, "draws")[0]
         return np.repeat(draws, max(self.n_samples, 1) // len(draws), axis=0)
@@ -331,7 +343,8 @@ class MCDropoutClassifier(ClassifierMixin, BaseEstimator):
     def predict_uncertainty(
         self, X: ArrayLike, measure: str | Sequence[str] = "predictive_entropy"
     ) -> NDArray[np.float32]:
-        """Say how unsure each prediction is; higher = less certain.
+        """
+        Say how unsure each prediction is; higher = less certain.
 
         Parameters
         ----------
@@ -373,6 +386,7 @@ class MCDropoutClassifier(ClassifierMixin, BaseEstimator):
         (150,)
         >>> clf.predict_uncertainty(X, ["mutual_information", "predictive_std"]).shape
         (150, 2)
+
         """
         names = [measure] if isinstance(measure, str) else list(measure)
         check_measures(names)

@@ -34,7 +34,8 @@ def fit_network(
     going_on: bool,
     one_epoch: bool = False,
 ) -> None:
-    """Train and set the fitted attributes; `y` holds codes into ``classes_``.
+    """
+    Train and set the fitted attributes; `y` holds codes into ``classes_``.
 
     With `going_on` training goes on from the fitted attributes there are.
     """
@@ -67,12 +68,12 @@ def fit_network(
         seed=training_seed,
     )
     data = TrainingData(X, y, loss_weights, rows, validation_rows)
-    verbose = int(estimator.verbose)
+    callbacks, verbose = _callback_list(estimator.callbacks), int(estimator.verbose)
     if _is_cacheable(estimator) and not one_epoch:
         memory = check_memory(estimator.memory)
         state = _train_once(memory, arch, state, data, recipe, verbose)
     else:
-        state = train(arch, state, data, recipe, estimator.callbacks, verbose)
+        state = train(arch, state, data, recipe, callbacks, verbose)
     network.set_weights(state.weights)
     estimator.model_ = network
     estimator.history_ = state.history
@@ -112,7 +113,8 @@ def _architecture(estimator: MCDropoutClassifier) -> Architecture:
 
 
 def _draw_seeds(random_state: Any) -> tuple[int, ...]:
-    """Seeds for initial weights, training, validation split and masks.
+    """
+    Seeds for initial weights, training, validation split and masks.
 
     None means fresh entropy: NumPy's global generator is not ours to advance.
     """
@@ -124,10 +126,30 @@ def _draw_seeds(random_state: Any) -> tuple[int, ...]:
 
 
 def _plain_optimizer(optimizer: Any) -> Any:
-    """An optimizer's class and configuration instead of an instance."""
+    """An optimizer's name or class, or the class and configuration of an instance."""
+    if isinstance(optimizer, str):
+        try:
+            keras.optimizers.get(optimizer)
+        except ValueError:
+            raise ValueError(
+                "optimizer must be the name, class or an instance of one of Keras's "
+                f"optimizers. Got {optimizer!r} instead."
+            ) from None
     if isinstance(optimizer, (str, type)):
         return optimizer
     return type(optimizer), optimizer.get_config()
+
+
+def _callback_list(callbacks: Any) -> list[keras.callbacks.Callback]:
+    given = callbacks if isinstance(callbacks, (list, tuple)) else [callbacks]
+    given = [] if callbacks is None else list(given)
+    for callback in given:
+        if not isinstance(callback, keras.callbacks.Callback):
+            raise ValueError(
+                "callbacks must be an instance of keras.callbacks.Callback or a list "
+                f"of them. Got {callback!r} instead."
+            )
+    return given
 
 
 def _check_same_shapes(weights: list[Any], wanted: list[Any]) -> None:

@@ -1,4 +1,5 @@
-"""Monte-Carlo draws of a trained dropout MLP.
+"""
+Monte-Carlo draws of a trained dropout MLP.
 
 A draw is a thinned network: one mask for all rows. So its masks are folded into its
 weights once, the units it drops are left out, and the draws of a whole chunk of rows
@@ -37,7 +38,8 @@ def dropout_masks(
     rates: Sequence[float],
     sampling: str,
 ) -> list[Floats]:
-    """Masks of shape (n_draws, width), one a dropout position: 0 or 1 / (1 - rate).
+    """
+    Masks of shape (n_draws, width), one a dropout position: 0 or 1 / (1 - rate).
 
     "independent": each entry is its own Bernoulli variable. "stratified": so is each
     draw, but a unit's n_draws uniforms fall one into each of n_draws equal strata, in
@@ -51,13 +53,14 @@ def dropout_masks(
         if sampling == "stratified":
             strata = rng.random_sample((width, n_draws)).argsort(axis=1)
             uniforms = (strata + uniforms) / n_draws
-        keep = uniforms.T >= rate
+        keep = rate <= uniforms.T
         masks.append(np.ascontiguousarray(keep / (1 - rate), dtype=np.float32))
     return masks
 
 
 class Affine(NamedTuple):
-    """One Dense layer, BatchNormalization folded in: ``activation(x @ kernel + bias)``.
+    """
+    One Dense layer, BatchNormalization folded in: ``activation(x @ kernel + bias)``.
 
     `rate` is that of the dropout before it.
     """
@@ -114,7 +117,8 @@ def _inference_affine(norm: keras.layers.BatchNormalization) -> tuple[Floats, Fl
 
 
 class Thinned(NamedTuple):
-    """The draws of a chain, ready to run: tensors, layer by layer.
+    """
+    The draws of a chain, ready to run: tensors, layer by layer.
 
     Before the first dropout a kernel has shape (n_in, n_out); from there on
     (n_draws, n_in, n_out), its masks multiplied in, or, where that would be too
@@ -167,7 +171,8 @@ def thin(chain: Chain, masks: Sequence[Floats]) -> Thinned:
 def _fold(
     layers: Sequence[Affine], masks: Sequence[Floats | None]
 ) -> tuple[list[Floats], list[Floats]]:
-    """Multiply masks into the kernels they precede; leave out the units they drop.
+    """
+    Multiply masks into the kernels they precede; leave out the units they drop.
 
     How many units are kept differs from draw to draw, so each draw keeps as many as
     the largest needs; the few dropped ones among them have zeros in the next kernel.
@@ -196,7 +201,8 @@ Wanted = Literal["mean", "draws", "summary"]
 
 
 class Sampler:
-    """Draws of one trained network, from masks that depend on `seed` alone.
+    """
+    Draws of one trained network, from masks that depend on `seed` alone.
 
     The thinned weights of the last call are kept, for as long as the network's
     weights and what is asked for stay as they are.
@@ -210,7 +216,8 @@ class Sampler:
     def draw(
         self, X: Floats, n_samples: int, sampling: str, wanted: Wanted
     ) -> tuple[Floats, ...]:
-        """Draw `n_samples` times for every row of `X`, chunk by chunk.
+        """
+        Draw `n_samples` times for every row of `X`, chunk by chunk.
 
         "draws": the probabilities (n_draws, n, k). "mean": their mean (n, k).
         "summary": the mean, mean entropy (n,), largest share of votes (n,) and
@@ -237,9 +244,8 @@ class Sampler:
             if not results:
                 results = tuple(_for_rows(o, row_axis, len(X)) for o in outputs)
             for result, output in zip(results, outputs, strict=True):
-                n_rows = rows.stop - rows.start
-                lead = (slice(None),) * row_axis
-                result[(*lead, rows)] = output[(*lead, slice(n_rows))]
+                kept = np.moveaxis(output, row_axis, 0)[: rows.stop - start]
+                np.moveaxis(result, row_axis, 0)[rows] = kept
         return results
 
     def _thinned(self, n_samples: int, sampling: str) -> tuple[Chain, Thinned]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -24,6 +25,9 @@ ELEMENTWISE = frozenset(
         keras.optimizers.Lion,
     }
 )
+
+#: Rows that several epochs together may train in one call: some tenths of a second.
+UNWATCHED_ROWS = 20_000
 
 BATCH_HOOKS = (
     "on_batch_begin",
@@ -77,7 +81,8 @@ class WeightVector:
 
 
 class GraphTrainer(keras.Model):
-    """Trains `network`, with Keras's optimizers, losses and callbacks.
+    """
+    Trains `network`, with Keras's optimizers, losses and callbacks.
 
     Its variables are the truth between calls, so that callbacks see a model like any
     other. Within a call an elementwise optimizer works on all weights as one vector,
@@ -146,9 +151,13 @@ class GraphTrainer(keras.Model):
         verbose: int,
         **unused: Any,
     ) -> keras.callbacks.History:
-        """Train on `rows` of the data, shuffled anew each epoch, in even batches."""
+        """
+        Train on `rows` of the data, shuffled anew each epoch, in even batches.
+
+        Where nobody watches, several short epochs are one call.
+        """
         n_batches = -(-len(rows) // batch_size)
-        callback_list = keras.callbacks.CallbackList(
+        hooks = keras.callbacks.CallbackList(
             callbacks,
             add_history=True,
             add_progbar=verbose != 0,
@@ -157,46 +166,51 @@ class GraphTrainer(keras.Model):
             epochs=epochs,
             steps=n_batches,
         )
-        step = 1 if verbose == 1 or any(map(_hooks_batches, callbacks)) else n_batches
+        is_watched = bool(callbacks) or verbose != 0
+        by_batch = verbose == 1 or any(map(_hooks_batches, callbacks))
+        n_together = 1 if is_watched else max(1, UNWATCHED_ROWS // len(rows))
         data = (
             tf.constant(x),
             tf.constant(y.ravel(), tf.int32),
             tf.constant(loss_weights),
         )
+        held = tf.constant(validation_rows)
         self.stop_training = False
-        callback_list.on_train_begin()
+        hooks.on_train_begin()
         logs: dict[str, float] = {}
-        for epoch in range(initial_epoch, epochs):
-            callback_list.on_epoch_begin(epoch)
-            rng = np.random.RandomState([shuffle_seed, epoch])
-            order = tf.constant(rng.permutation(rows))
-            total = 0.0
-            for first in range(0, n_batches, step):
-                last = min(first + step, n_batches)
-                callback_list.on_train_batch_begin(first)
-                total += self._run(
-                    self._train_batches, *data, order, *_int64(first, last, n_batches)
-                )
-                mean_loss = total * n_batches / (len(rows) * last)
-                callback_list.on_train_batch_end(last - 1, {"loss": mean_loss})
-            logs = {"loss": total / len(rows)}
-            _check_finite(logs["loss"], epoch)
-            if len(validation_rows):
-                loss, accuracy = self._run(
-                    self._evaluate, *data, tf.constant(validation_rows)
-                )
-                logs |= {"val_loss": float(loss), "val_accuracy": float(accuracy)}
-            callback_list.on_epoch_end(epoch, logs)
+        for start in range(initial_epoch, epochs, n_together):
+            together = range(start, min(start + n_together, epochs))
+            hooks.on_epoch_begin(start)
+            orders = [
+                np.random.RandomState([shuffle_seed, epoch]).permutation(rows)
+                for epoch in together
+            ]
+            train = functools.partial(
+                self._run, self._train_batches, *data, tf.constant(orders)
+            )
+            if by_batch:
+                losses = _train_by_batch(train, n_batches, len(rows), hooks)
+            else:
+                losses = train(*_int64(n_batches, 0, n_batches * len(together)))
+            losses = losses.numpy().reshape(len(together), n_batches)
+            for epoch, loss in zip(together, losses.sum(axis=1), strict=True):
+                logs = {"loss": float(loss) / len(rows)}
+                _check_finite(logs["loss"], epoch)
+                if len(validation_rows):
+                    loss, accuracy = self._run(self._evaluate, *data, held)
+                    logs |= {"val_loss": float(loss), "val_accuracy": float(accuracy)}
+                hooks.on_epoch_end(epoch, logs)
             if self.stop_training:
                 break
         if self.optimizer.use_ema:
             self.optimizer.finalize_variable_values(self.network.trainable_variables)
-        callback_list.on_train_end(logs)
+        hooks.on_train_end(logs)
         return self.history
 
     @staticmethod
     def _run(function: Callable[..., Any], *args: Any) -> Any:
-        """Call a compiled function on one thread of operations.
+        """
+        Call a compiled function on one thread of operations.
 
         They are small and depend on each other: handing them from thread to thread
         costs more than it wins. The products within them still use all cores.
@@ -206,9 +220,14 @@ class GraphTrainer(keras.Model):
         return result
 
     def _train_batches_eagerly(
-        self, x: Any, y: Any, w: Any, order: Any, first: Any, last: Any, n_batches: Any
+        self, x: Any, y: Any, w: Any, orders: Any, n_batches: Any, first: Any, last: Any
     ) -> Any:
-        """One optimizer step for each of the batches first, ..., last - 1."""
+        """
+        One optimizer step for each of the batches first, ..., last - 1.
+
+        `orders` holds the rows of an epoch in each line; batches are counted through.
+        Returned is the sum over rows of the loss, batch by batch.
+        """
         network, optimizer = self.network, self.optimizer
         trainable = network.trainable_variables
         others = network.non_trainable_variables
@@ -216,11 +235,12 @@ class GraphTrainer(keras.Model):
         split = self._vector.split if self._vector else lambda *values: values
         if self._vector:
             self._vector.read()
-        n_rows = tf.size(order, out_type=tf.int64)
+        n_rows = tf.shape(orders, out_type=tf.int64)[1]
 
-        def step(batch: Any, total: Any) -> tuple[Any, Any]:
-            rows = order[
-                batch * n_rows // n_batches : (batch + 1) * n_rows // n_batches
+        def step(batch: Any, losses: Any) -> tuple[Any, Any]:
+            epoch, i = batch // n_batches, batch % n_batches
+            rows = orders[
+                epoch, i * n_rows // n_batches : (i + 1) * n_rows // n_batches
             ]
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 values = [tf.convert_to_tensor(slot.value) for slot in slots]
@@ -239,14 +259,14 @@ class GraphTrainer(keras.Model):
             optimizer.apply(tape.gradient(loss, values), slots)
             for variable, value in zip(others, updated, strict=True):
                 variable.assign(value)
-            return batch + 1, total + loss * tf.cast(tf.size(rows), loss.dtype)
+            loss_sum = loss * tf.cast(tf.size(rows), loss.dtype)
+            return batch + 1, losses.write(tf.cast(batch - first, tf.int32), loss_sum)
 
-        _, total = tf.while_loop(
-            lambda batch, total: batch < last, step, (first, tf.zeros(()))
-        )
+        losses = tf.TensorArray(tf.float32, tf.cast(last - first, tf.int32))
+        _, losses = tf.while_loop(lambda batch, _: batch < last, step, (first, losses))
         if self._vector:
             self._vector.write()
-        return total
+        return losses.stack()
 
     def _evaluate_eagerly(self, x: Any, y: Any, w: Any, rows: Any) -> tuple[Any, Any]:
         """Weighted mean loss and accuracy over `rows`, dropout off."""
@@ -256,6 +276,22 @@ class GraphTrainer(keras.Model):
         loss = self._loss_fn(labels, p, sample_weight=weights)
         hits = tf.cast(tf.argmax(p, axis=-1, output_type=tf.int32) == labels, p.dtype)
         return loss, tf.reduce_mean(hits * weights)
+
+
+def _train_by_batch(
+    train: Callable[..., Any],
+    n_batches: int,
+    n_rows: int,
+    hooks: keras.callbacks.CallbackList,
+) -> Any:
+    """Train an epoch and tell `hooks` of each batch and the mean loss so far."""
+    losses = []
+    for batch in range(n_batches):
+        hooks.on_train_batch_begin(batch)
+        losses.append(train(*_int64(n_batches, batch, batch + 1)))
+        n_seen = (batch + 1) * n_rows // n_batches
+        hooks.on_train_batch_end(batch, {"loss": float(sum(losses)[0]) / n_seen})
+    return tf.concat(losses, axis=0)
 
 
 def _int64(*values: int) -> list[Any]:

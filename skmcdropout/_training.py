@@ -1,4 +1,5 @@
-"""From arrays and a recipe to trained weights, through scikeras.
+"""
+From arrays and a recipe to trained weights, through scikeras.
 
 scikeras resolves the optimizer and its parameters, the loss and the callbacks, and
 calls `GraphTrainer.fit` as it calls the `fit` of any Keras model.
@@ -26,7 +27,8 @@ from skmcdropout._trainer import GraphTrainer, TunableDropout
 
 
 def _import_scikeras() -> ModuleType:
-    """scikeras without what it changes in Keras's classes when it is imported.
+    """
+    Scikeras without what it changes in Keras's classes when it is imported.
 
     Its way of pickling them loses optimizers that Keras can't name, Lamb among them.
     """
@@ -60,7 +62,8 @@ MAX_IDLE_TRAINERS = 8
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to train: what `MCDropoutClassifier`'s parameters say of it.
+    """
+    How to train: what `MCDropoutClassifier`'s parameters say of it.
 
     `optimizer` is a name, a class, or a class and the configuration of an instance.
     """
@@ -104,7 +107,7 @@ def train(
     state: TrainingState,
     data: TrainingData,
     recipe: Recipe,
-    callbacks: Any = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
     verbose: int = 0,
 ) -> TrainingState:
     """Train `recipe.epochs` epochs from `state`; return the state after them."""
@@ -120,7 +123,7 @@ def train(
         trainers.append(trainer)
         return trainer
 
-    callbacks = list(keras.tree.flatten(callbacks or []))
+    callbacks = list(callbacks)
     if len(data.validation_rows):
         callbacks.append(
             keras.callbacks.EarlyStopping(
@@ -182,7 +185,8 @@ def _load(
     seeds = np.random.RandomState(seed).randint(
         2**31 - 1, size=len(trainer.noise_variables)
     )
-    _assign(trainer.noise_variables, state.noise or [[seed, 0] for seed in seeds])
+    fresh = [np.array([seed, 0]) for seed in seeds]
+    _assign(trainer.noise_variables, state.noise or fresh)
     rates = (rate for rate in arch.rates if rate is not None)
     for layer in trainer.network.layers:
         if isinstance(layer, TunableDropout):

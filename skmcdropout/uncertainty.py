@@ -1,4 +1,5 @@
-"""How unsure a set of draws is: measures over an array of class probabilities.
+"""
+How unsure a set of draws is: measures over an array of class probabilities.
 
 Every function takes ``draws`` of shape ``(n_draws, n_rows, n_classes)`` — draws
 first, as :meth:`skmcdropout.MCDropoutClassifier.sample_proba` returns them — and
@@ -18,12 +19,13 @@ Examples
 ...     print(np.round([total, aleatoric, epistemic], 3).ravel())
 [0.693 0.693 0.   ]
 [0.693 0.    0.693]
+
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -43,7 +45,8 @@ Array = NDArray[np.floating]
 
 
 def predictive_entropy(draws: ArrayLike) -> Array:
-    """Entropy of the mean prediction: the total uncertainty.
+    """
+    Entropy of the mean prediction: the total uncertainty.
 
     ``H(mean_t p_t)``, with ``H(p) = -sum_c p_c log p_c``.
 
@@ -72,13 +75,15 @@ def predictive_entropy(draws: ArrayLike) -> Array:
     >>> from skmcdropout.uncertainty import predictive_entropy
     >>> predictive_entropy([[[1.0, 0.0]], [[0.0, 1.0]]]).round(3)
     array([0.693])
+
     """
     p = _check_draws(draws)  # (T, n, k)
     return entr(p.mean(axis=0)).sum(axis=-1)
 
 
 def expected_entropy(draws: ArrayLike) -> Array:
-    """Mean over draws of each draw's entropy: the aleatoric uncertainty.
+    """
+    Mean over draws of each draw's entropy: the aleatoric uncertainty.
 
     ``mean_t H(p_t)``: what stays when the model is known, the noise of the data.
 
@@ -107,13 +112,15 @@ def expected_entropy(draws: ArrayLike) -> Array:
     >>> from skmcdropout.uncertainty import expected_entropy
     >>> expected_entropy([[[1.0, 0.0]], [[0.5, 0.5]]]).round(3)
     array([0.347])
+
     """
     p = _check_draws(draws)  # (T, n, k)
     return entr(p).sum(axis=-1).mean(axis=0)
 
 
 def mutual_information(draws: ArrayLike) -> Array:
-    """Predictive minus expected entropy: the epistemic uncertainty (BALD).
+    """
+    Predictive minus expected entropy: the epistemic uncertainty (BALD).
 
     ``H(mean_t p_t) - mean_t H(p_t)``: how much the draws disagree. Never below 0.
 
@@ -142,12 +149,14 @@ def mutual_information(draws: ArrayLike) -> Array:
     >>> from skmcdropout.uncertainty import mutual_information
     >>> mutual_information([[[1.0, 0.0]], [[0.0, 1.0]]]).round(3)
     array([0.693])
+
     """
     return np.maximum(predictive_entropy(draws) - expected_entropy(draws), 0)
 
 
 def variation_ratio(draws: ArrayLike) -> Array:
-    """Share of the draws that do not vote for the modal class.
+    """
+    Share of the draws that do not vote for the modal class.
 
     ``1 - max_c mean_t [argmax p_t = c]``; a draw's tie goes to its first class.
 
@@ -175,6 +184,7 @@ def variation_ratio(draws: ArrayLike) -> Array:
     >>> from skmcdropout.uncertainty import variation_ratio
     >>> variation_ratio([[[0.9, 0.1]], [[0.8, 0.2]], [[0.7, 0.3]], [[0.4, 0.6]]])
     array([0.25])
+
     """
     p = _check_draws(draws)  # (T, n, k)
     votes = p.argmax(axis=-1)  # (T, n)
@@ -183,7 +193,8 @@ def variation_ratio(draws: ArrayLike) -> Array:
 
 
 def predictive_std(draws: ArrayLike) -> Array:
-    """Standard deviation over draws of the predicted class's probability.
+    """
+    Standard deviation over draws of the predicted class's probability.
 
     ``std_t p_t[c]`` with ``c = argmax_c mean_t p_t[c]`` (divisor n_draws).
 
@@ -211,6 +222,7 @@ def predictive_std(draws: ArrayLike) -> Array:
     >>> from skmcdropout.uncertainty import predictive_std
     >>> predictive_std([[[0.9, 0.1]], [[0.7, 0.3]]]).round(3)
     array([0.1])
+
     """
     p = _check_draws(draws)  # (T, n, k)
     predicted = p.mean(axis=0).argmax(axis=-1)  # (n,)
@@ -218,7 +230,8 @@ def predictive_std(draws: ArrayLike) -> Array:
 
 
 def least_confidence(draws: ArrayLike) -> Array:
-    """One minus the mean probability of the predicted class.
+    """
+    One minus the mean probability of the predicted class.
 
     ``1 - max_c mean_t p_t[c]``.
 
@@ -247,6 +260,7 @@ def least_confidence(draws: ArrayLike) -> Array:
     >>> from skmcdropout.uncertainty import least_confidence
     >>> least_confidence([[[0.9, 0.1]], [[0.7, 0.3]]]).round(3)
     array([0.2])
+
     """
     return 1 - _check_draws(draws).mean(axis=0).max(axis=-1)
 
@@ -264,8 +278,10 @@ MEASURES: dict[str, Callable[[ArrayLike], Array]] = {
 }
 
 
-def check_measures(names: Iterable[str]) -> None:
+def check_measures(names: Sequence[str]) -> None:
     """Raise a ValueError that names the first unknown measure and its likeliest."""
+    if not names:
+        raise ValueError("measure must hold at least one measure. Got none.")
     for name in names:
         if name not in MEASURES:
             close = difflib.get_close_matches(str(name), MEASURES, n=1)
@@ -279,7 +295,8 @@ def check_measures(names: Iterable[str]) -> None:
 def from_summary(
     mean: Array, expected_entropy: Array, modal_share: Array, std: Array
 ) -> dict[str, Array]:
-    """The measures by name, of draws of which only a summary was kept.
+    """
+    The measures by name, of draws of which only a summary was kept.
 
     `mean` has shape (n_rows, n_classes), the others (n_rows,); `modal_share` is the
     largest share of votes, `std` that of the predicted class's probability.

@@ -1,0 +1,197 @@
+"""Errors that name what was wrong, and an estimator that still works after them."""
+
+import keras
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.utils._param_validation import InvalidParameterError
+
+from skmcdropout import MCDropoutClassifier
+
+X = np.random.RandomState(0).normal(size=(30, 4))
+Y = np.repeat([0, 1, 2], 10)
+
+
+def with_value(value):
+    table = X.copy()
+    table[3, 2] = value
+    return table
+
+
+BAD_FITS = {
+    "nan": ((with_value(np.nan), Y), "Input X contains NaN"),
+    "infinite": ((with_value(np.inf), Y), "Input X contains infinity"),
+    "too large": ((with_value(1e300), Y), "infinity or a value too large"),
+    "sparse": ((sparse.csr_array(X), Y), "Sparse data was passed"),
+    "empty": ((X[:0], Y[:0]), r"Found array with 0 sample\(s\)"),
+    "no features": ((X[:, :0], Y), r"Found array with 0 feature\(s\)"),
+    "1-d": ((X[:, 0], Y), "Expected 2D array, got 1D array"),
+    "3-d": ((X[None], Y[:1]), "Found array with dim 3"),
+    "strings": ((X.astype(str) + "a", Y), "could not convert string to float"),
+    "lengths": ((X, Y[:20]), "inconsistent numbers of samples"),
+    "one class": ((X, Y * 0), r"at least 2 classes.*contains only one class"),
+    "floats": ((X, X[:, 0]), "Unknown label type: continuous"),
+    "two outputs": ((X, np.column_stack([Y, Y])), "y should be a 1d array"),
+    "y with nan": ((X, np.where(Y == 0, np.nan, Y)), "Input y contains NaN"),
+    "no y": ((X, None), "requires y to be passed"),
+    "negative weight": ((X, Y, -np.ones(30)), "Negative values.*sample_weight"),
+    "no weight": ((X, Y, np.zeros(30)), "at least one (positive|non-zero)"),
+    "nan weight": ((X, Y, np.full(30, np.nan)), "sample_weight.*NaN"),
+    "weights of others": ((X, Y, np.ones(29)), r"sample_weight.shape == \(29,\)"),
+    "one class weighs": ((X, Y, (Y == 1) * 1.0), "contains only one class"),
+}
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return MCDropoutClassifier((5,), epochs=2, n_samples=7, random_state=0).fit(X, Y)
+
+
+@pytest.mark.parametrize("name", BAD_FITS)
+def test_bad_data_for_fit(fitted, name):
+    arguments, message = BAD_FITS[name]
+    fresh, proba = clone(fitted), fitted.predict_proba(X)
+    for estimator in (fresh, fitted):
+        with pytest.raises((ValueError, TypeError), match=f"(?s){message}"):
+            estimator.fit(*arguments)
+    assert not [name for name in vars(fresh) if name.endswith("_")]
+    assert_array_equal(fitted.predict_proba(X), proba)
+
+
+BAD_ROWS = {
+    "nan": (with_value(np.nan), "Input X contains NaN"),
+    "infinite": (with_value(-np.inf), "Input X contains infinity"),
+    "sparse": (sparse.csr_array(X), "Sparse data was passed"),
+    "empty": (X[:0], r"Found array with 0 sample\(s\)"),
+    "1-d": (X[0], "Reshape your data"),
+    "features": (X[:, :3], "X has 3 features, but MCDropoutClassifier is expecting 4"),
+}
+METHODS = [
+    "predict",
+    "predict_proba",
+    "predict_log_proba",
+    "predict_uncertainty",
+    "sample_proba",
+]
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("name", BAD_ROWS)
+def test_bad_rows_to_predict(fitted, method, name):
+    rows, message = BAD_ROWS[name]
+    with pytest.raises((ValueError, TypeError), match=message):
+        getattr(fitted, method)(rows)
+    assert fitted.predict_proba(X).shape == (30, 3)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_predict_before_fit(method):
+    with pytest.raises(NotFittedError, match="is not fitted yet"):
+        getattr(MCDropoutClassifier(), method)(X)
+
+
+BAD_PARAMETERS = [
+    ("hidden_layer_sizes", 0),
+    ("hidden_layer_sizes", "wide"),
+    ("activation", "softmax"),
+    ("dropout_rate", 1.0),
+    ("dropout_rate", -0.1),
+    ("dropout_rate", "high"),
+    ("dropout_position", "output"),
+    ("dropout_position", 0),
+    ("n_samples", -1),
+    ("n_samples", 2.5),
+    ("sampling", "sobol"),
+    ("batch_normalization", "yes"),
+    ("kernel_initializer", "zeros"),
+    ("alpha", -1),
+    ("max_norm", 0),
+    ("optimizer", 3),
+    ("learning_rate", 0),
+    ("batch_size", 0),
+    ("epochs", 0),
+    ("early_stopping", "maybe"),
+    ("validation_fraction", 1.0),
+    ("n_iter_no_change", 0),
+    ("class_weight", "heavy"),
+    ("callbacks", "csv"),
+    ("warm_start", None),
+    ("memory", 3),
+    ("random_state", "seed"),
+    ("verbose", 3),
+]
+
+
+def test_every_parameter_is_in_the_table():
+    names = {name for name, _ in BAD_PARAMETERS}
+    assert names == set(MCDropoutClassifier().get_params())
+
+
+@pytest.mark.parametrize(("name", "value"), BAD_PARAMETERS)
+def test_bad_parameters_name_parameter_rule_and_value(name, value):
+    message = f"(?s)The '{name}' parameter of MCDropoutClassifier must be .*{value!r}"
+    with pytest.raises(InvalidParameterError, match=message):
+        MCDropoutClassifier(**{name: value}).fit(X, Y)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"hidden_layer_sizes": ()}, r"one positive int per hidden layer. Got \(\)"),
+        ({"hidden_layer_sizes": (5, -1)}, r"positive int.*Got \(5, -1\)"),
+        ({"hidden_layer_sizes": (5, 2.5)}, r"positive int.*Got \(5, 2.5\)"),
+        ({"dropout_rate": [0.1, 0.2]}, r"1 for dropout_position='hidden'.*Got 2: \[0.1, 0.2\]"),
+        ({"dropout_rate": [1.0]}, r"in the range \[0, 1\). Got \[1.0\]"),
+        ({"dropout_position": 2}, "at most the number of hidden layers, 1. Got 2"),
+        ({"optimizer": "adamant"}, "optimizer must be .* Got 'adamant'"),
+        ({"class_weight": {7: 2.0}}, "class"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_parameters_that_do_not_fit_together(parameters, message):
+    with pytest.raises(ValueError, match=message):
+        MCDropoutClassifier(epochs=1, **parameters).fit(X, Y)
+
+
+def test_draws_are_validated_at_prediction(fitted):
+    copied = clone(fitted).fit(X, Y)
+    for name, value in [("n_samples", -3), ("sampling", "all")]:
+        good = copied.get_params()[name]
+        with pytest.raises(InvalidParameterError, match=f"The '{name}' parameter"):
+            copied.set_params(**{name: value}).predict(X)
+        copied.set_params(**{name: good}).predict(X)
+
+
+def test_a_measure_that_does_not_exist(fitted):
+    with pytest.raises(
+        ValueError, match=r"Got 'entropy'.*Did you mean 'expected_entropy'"
+    ):
+        fitted.predict_uncertainty(X, "entropy")
+    with pytest.raises(ValueError, match="Did you mean 'mutual_information'"):
+        fitted.predict_uncertainty(X, ["predictive_std", "mutual_info"])
+    with pytest.raises(ValueError, match="Got 3 instead"):
+        fitted.predict_uncertainty(X, [3])
+    with pytest.raises(ValueError, match="at least one measure"):
+        fitted.predict_uncertainty(X, [])
+
+
+def test_a_callback_that_is_none():
+    with pytest.raises(
+        ValueError, match=r"callbacks must be an instance of keras.*Got 'csv'"
+    ):
+        MCDropoutClassifier(epochs=1, callbacks=["csv"]).fit(X, Y)
+
+
+def test_another_backend_of_keras_is_named(monkeypatch):
+    import importlib
+
+    from skmcdropout import _network
+
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    with pytest.raises(ImportError, match=r"backend to be 'tensorflow'. Got 'jax'"):
+        importlib.reload(_network)
+    monkeypatch.undo()
+    importlib.reload(_network)

@@ -1,0 +1,151 @@
+"""What we rely on in Keras, tested on Keras alone, so that an upgrade that breaks it
+says so."""
+
+import random
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from numpy.testing import assert_allclose, assert_array_equal
+
+from skmcdropout._trainer import ELEMENTWISE
+
+X = np.random.RandomState(0).normal(size=(64, 5)).astype(np.float32)
+
+
+def network(seed=0):
+    layers, he = keras.layers, keras.initializers.HeNormal
+    return keras.Sequential(
+        [
+            keras.Input((5,)),
+            layers.BatchNormalization(),
+            layers.Dropout(0.5, seed=seed),
+            layers.Dense(4, activation="relu", kernel_initializer=he(seed)),
+            layers.Dense(3, activation="softmax", kernel_initializer=he(seed)),
+        ]
+    )
+
+
+def test_dropout_is_inverted():
+    out = keras.layers.Dropout(0.75, seed=0)(np.ones((100, 100)), training=True)
+    assert_allclose(np.unique(out), [0, 4])
+    assert_allclose(np.mean(out), 1, atol=0.05)
+
+
+def test_dropout_does_nothing_at_inference():
+    assert_array_equal(keras.layers.Dropout(0.5, seed=0)(X, training=False), X)
+
+
+def test_batch_normalization_in_inference_mode_is_affine():
+    norm = keras.layers.BatchNormalization(epsilon=0.01)
+    norm.build((None, 5))
+    rng = np.random.RandomState(1)
+    gamma, beta, mean = rng.normal(size=(3, 5))
+    variance = rng.uniform(1, 2, size=5)
+    norm.set_weights([gamma, beta, mean, variance])
+    expected = gamma * (X - mean) / np.sqrt(variance + 0.01) + beta
+    assert_allclose(norm(X, training=False), expected, atol=1e-5)
+
+
+def test_seeded_networks_are_equal_and_no_global_generator_is_read():
+    state = random.getstate(), str(np.random.get_state())
+    first, second = network(), network()
+    for a, b in zip(first.get_weights(), second.get_weights(), strict=True):
+        assert_array_equal(a, b)
+    assert (random.getstate(), str(np.random.get_state())) == state
+
+
+def test_an_initializer_without_a_seed_reads_pythons_generator():
+    """Why every initializer gets one; if this fails, `_seeded` may be needless."""
+    state = random.getstate()
+    keras.initializers.HeNormal()
+    assert random.getstate() != state
+    random.setstate(state)
+
+
+def test_seed_generator_state_is_found_by_name_and_counts_steps():
+    net = network(seed=9)
+    states = [
+        v for v in net.non_trainable_variables if v.name == "seed_generator_state"
+    ]
+    assert [v.numpy().tolist() for v in states] == [[9, 0]]
+    net(X, training=True)
+    assert [v.numpy().tolist() for v in states] == [[9, 1]]
+
+
+def test_get_weights_leaves_seeds_out():
+    assert len(network().get_weights()) == 4 + 2 + 2
+
+
+def test_stateless_call_takes_weights_and_returns_updates_and_penalties():
+    penalty = keras.regularizers.L2(0.5)
+    dense = keras.layers.Dense(3, kernel_regularizer=penalty)
+    net = keras.Sequential([keras.Input((5,)), dense])
+    kernel = dense.kernel.numpy() * 2
+    trainable = [v.value * 2 for v in net.trainable_variables]
+    out, updates, penalties = net.stateless_call(
+        trainable, net.non_trainable_variables, X, training=True, return_losses=True
+    )
+    assert out.shape == (64, 3)
+    assert len(updates) == len(net.non_trainable_variables)
+    assert_allclose(penalties, [0.5 * (kernel**2).sum()], rtol=1e-5)
+
+
+def test_loss_uses_logits_where_the_softmax_saturates():
+    """In a graph the loss sees through the softmax, so it is exact at p = 0."""
+    loss = keras.losses.SparseCategoricalCrossentropy()
+
+    @tf.function
+    def compiled(z):
+        return loss(tf.constant([1]), keras.activations.softmax(z))
+
+    assert_allclose(compiled(tf.constant([[100.0, 0.0]])), 100, rtol=1e-5)
+
+
+def test_loss_is_the_weighted_sum_over_the_number_of_rows():
+    p = np.array([[0.5, 0.5], [0.2, 0.8]])
+    loss = keras.losses.SparseCategoricalCrossentropy()
+    value = loss(np.array([0, 1]), p, sample_weight=np.array([1.0, 3.0]))
+    assert_allclose(value, -(np.log(0.5) + 3 * np.log(0.8)) / 2, rtol=1e-5)
+
+
+@pytest.mark.parametrize("make", sorted(ELEMENTWISE, key=lambda c: c.__name__))
+def test_elementwise_optimizers_treat_a_vector_like_its_parts(make):
+    parts = [keras.Variable(X[:3].copy()), keras.Variable(X[3:9].copy())]
+    whole = keras.Variable(X[:9].ravel())
+    by_parts, at_once = make(0.1), make(0.1)
+    by_parts.build(parts)
+    at_once.build([whole])
+    for step in range(3):
+        gradients = np.random.RandomState(step).normal(size=(9, 5)).astype("float32")
+        by_parts.apply([gradients[:3], gradients[3:]], parts)
+        at_once.apply([gradients.ravel()], [whole])
+    together = np.concatenate([part.numpy() for part in parts]).ravel()
+    assert_allclose(whole.numpy(), together, rtol=1e-5, atol=1e-6)
+
+
+def test_early_stopping_restores_the_best_weights_at_the_end():
+    net = network()
+    stopper = keras.callbacks.EarlyStopping(patience=1, restore_best_weights=True)
+    stopper.set_model(net)
+    stopper.on_train_begin()
+    best = net.get_weights()
+    stopper.on_epoch_end(0, {"val_loss": 1.0})
+    net.set_weights([w + 1 for w in best])
+    stopper.on_epoch_end(1, {"val_loss": 2.0})
+    assert net.stop_training
+    stopper.on_train_end()
+    for a, b in zip(best, net.get_weights(), strict=True):
+        assert_array_equal(a, b)
+
+
+def test_max_norm_bounds_columns():
+    constraint = keras.constraints.MaxNorm(1.0, axis=0)
+    assert_allclose(np.linalg.norm(constraint(X * 10), axis=0), 1, rtol=1e-5)
+
+
+def test_an_executor_can_be_chosen():
+    doubled = tf.function(lambda x: x * 2)
+    with tf.experimental.function_executor_type("SINGLE_THREADED_EXECUTOR"):
+        assert float(doubled(tf.constant(2.0))) == 4
