@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -62,9 +62,146 @@ KERNEL_INITIALIZERS = {
 
 
 class MCDropoutClassifier(ClassifierMixin, BaseEstimator):
-    """DOCSTRING"""
+    """Monte-Carlo dropout network: a classifier that says how unsure it is.
 
-    _parameter_constraints: dict[str, list[Any]] = {
+    A Keras multilayer perceptron is trained with dropout, and dropout stays on when it
+    predicts: every prediction is the mean over `n_samples` thinned networks, and how
+    much they disagree is the model's uncertainty [2]_. Parameters are named as in
+    scikit-learn's `MLPClassifier` or in Keras where they mean the same.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : int or array-like of int, default=(100,)
+        Units of each hidden layer.
+    activation : str, default="relu"
+        Name of the activation of the hidden layers, one of Keras's elementwise ones
+        ("relu", "elu", "gelu", "selu", "silu", "tanh", "sigmoid", ...).
+    dropout_rate : float or array-like of float, default=0.2
+        Probability in [0, 1) that a unit is dropped, or one per dropout position,
+        input side first.
+    dropout_position : {"hidden", "all"} or int, default="hidden"
+        Where units are dropped: after every hidden layer; before every Dense layer,
+        the input included (the original algorithm [1]_); or, for an integer k, after
+        the last k hidden layers.
+    n_samples : int, default=100
+        Monte-Carlo draws of a prediction. 0 is the ordinary prediction of a network
+        trained with dropout, nothing dropped (weight scaling). It plays no part in
+        training: change it after `fit` with `set_params`.
+    sampling : {"stratified", "independent"}, default="stratified"
+        How masks are drawn. Either way each draw drops each unit with its rate,
+        independently of the other units; with "stratified" every unit is also dropped
+        in as nearly `dropout_rate * n_samples` of the draws as can be (a Latin
+        hypercube over draws), so that means over draws vary less.
+    batch_normalization : bool, default=False
+        Normalise the input and each hidden layer before its activation. In inference
+        mode when predicting, whatever dropout does.
+    kernel_initializer : str or keras.Initializer, default="he_normal"
+        Initial weights of the hidden layers. Its seed comes from `random_state`.
+    alpha : float, default=0.0
+        Strength of the L2 penalty, as in `MLPClassifier`: ``alpha / 2`` times the sum
+        of squared weights, divided by `batch_size`, is added to the loss.
+    max_norm : float, default=None
+        Largest norm of the weights into a hidden unit [1]_.
+    optimizer : str, class or keras.optimizers.Optimizer, default="adam"
+        Any optimizer of Keras. An instance is a description, never trained itself.
+    learning_rate : float, default=0.001
+        Step size of an `optimizer` given by name or class; an instance has its own.
+    batch_size : int, default=32
+        Rows of a training step, at most. Batches of an epoch are of equal size, give
+        or take one.
+    epochs : int, default=100
+        Passes over the training data, at most.
+    early_stopping : bool, default=False
+        Hold out a stratified `validation_fraction`, stop `fit` when its log-loss has
+        not improved for `n_iter_no_change` epochs and restore the best weights.
+    validation_fraction : float, default=0.1
+        Share of the training data held out for early stopping.
+    n_iter_no_change : int, default=10
+        Epochs without improvement that early stopping waits for.
+    class_weight : dict, "balanced" or None, default=None
+        Weight of each class, by label (1 where a label is missing), or "balanced":
+        the same total weight for every class.
+    callbacks : keras.callbacks.Callback or list of them, default=None
+        Called while training, as by Keras. With ones that watch batches, training
+        returns to Python after each.
+    warm_start : bool, default=False
+        Let `fit` go on from the last fit as if it had never stopped.
+    memory : str or joblib.Memory, default=None
+        Where to keep trained weights, so that a search over `n_samples` trains each
+        network once. Used where an integer `random_state` and no callbacks make the
+        same fit recur. Entries that were damaged are trained again.
+    random_state : int, RandomState instance or None, default=None
+        An integer makes `fit` and all predictions repeatable, in any process and for
+        any order of rows. None takes fresh entropy. No global generator is read or
+        set. Predictions of one fitted estimator never vary.
+    verbose : int, default=0
+        1 shows Keras's progress bar, 2 a line an epoch.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Class labels.
+    n_features_in_ : int
+        Number of features seen in `fit`.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, where `X` had names that are all strings.
+    model_ : keras.Sequential
+        The trained network, with ordinary Dropout layers: its own `predict` is the
+        weight-scaling prediction.
+    history_ : dict of list of float
+        "loss" of each epoch, with early stopping "val_loss" and "val_accuracy" too.
+    n_iter_ : int
+        Epochs trained.
+
+    See Also
+    --------
+    skmcdropout.uncertainty : The measures, over draws of any model.
+    sklearn.neural_network.MLPClassifier : A network without dropout.
+
+    Notes
+    -----
+    Each draw is one thinned network, applied to all rows: a prediction does not depend
+    on which rows share a call, their order or the chunks they are computed in, but for
+    the last digit of single precision. All predictions are float32.
+
+    `sample_weight` keeps two promises. Integer weights equal repeated rows, as long as
+    they sum to at most ten times the number of rows, and a weight of zero equals a row
+    that is not there. All other weights multiply the loss, divided by their mean.
+    Training starts from an order of the rows that depends only on what they hold.
+
+    What the draws say is what the network learned: far from the data they may still
+    agree. Compare the measures on rows you know before you rely on them.
+
+    References
+    ----------
+    .. [1] Srivastava, N., Hinton, G., Krizhevsky, A., Sutskever, I. and Salakhutdinov,
+       R. (2014). Dropout: a simple way to prevent neural networks from overfitting.
+       JMLR 15, 1929-1958.
+    .. [2] Gal, Y. and Ghahramani, Z. (2016). Dropout as a Bayesian approximation:
+       representing model uncertainty in deep learning. ICML.
+    .. [3] Kendall, A. and Gal, Y. (2017). What uncertainties do we need in Bayesian
+       deep learning for computer vision? NeurIPS.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_wine
+    >>> from sklearn.model_selection import train_test_split
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from skmcdropout import MCDropoutClassifier
+    >>> X, y = load_wine(return_X_y=True)
+    >>> X, X_test, y, y_test = train_test_split(X, y, stratify=y, random_state=0)
+    >>> clf = make_pipeline(StandardScaler(), MCDropoutClassifier(random_state=0))
+    >>> bool(clf.fit(X, y).score(X_test, y_test) > 0.9)
+    True
+    >>> clf.predict_proba(X_test).shape
+    (45, 3)
+    >>> unsure = clf[-1].predict_uncertainty(clf[0].transform(X_test))
+    >>> unsure.shape
+    (45,)
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "hidden_layer_sizes": [
             "array-like",
             Interval(Integral, 1, None, closed="left"),

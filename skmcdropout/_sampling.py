@@ -25,9 +25,9 @@ Floats = NDArray[np.float32]
 CHUNK_FLOATS = 2**22
 THINNED_FLOATS = 2**24
 
-#: Chunks are filled up to a multiple of this many rows: vector code treats the last
+#: Several rows are filled up to a multiple of this many: vector code treats the last
 #: few elements of an array otherwise than the rest, and a row's last digit would
-#: depend on where it stands.
+#: depend on where it stands among the others.
 ROW_MULTIPLE = 16
 
 
@@ -270,7 +270,7 @@ class Sampler:
 
 
 def _filled_up(X: Floats) -> Any:
-    missing = -len(X) % ROW_MULTIPLE
+    missing = -len(X) % ROW_MULTIPLE if len(X) > 1 else 0
     return tf.constant(np.pad(X, ((0, missing), (0, 0))) if missing else X)
 
 
@@ -315,7 +315,8 @@ def _compiled(
         [spec(rank) for rank in bias_ranks],
         [spec(3)] * sum(masked),
     ]
-    return tf.function(forward, signature, autograph=False)
+    function = tf.function(forward, signature, autograph=False)
+    return function.get_concrete_function()
 
 
 def _results(p: Any, wanted: Wanted) -> tuple[Any, ...]:

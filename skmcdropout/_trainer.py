@@ -54,6 +54,24 @@ class TunableDropout(keras.layers.Layer):
         return x * (keep / (1 - self.rate))
 
 
+class _OnOneThread:
+    """A function compiled at its first call, whose operations run on one thread.
+
+    They are small and depend on each other: handing them from thread to thread costs
+    more than it wins. The matrix products within them still use all cores.
+    """
+
+    def __init__(self, function: Callable[..., Any], signature: list[Any]) -> None:
+        self._function = tf.function(function, signature, autograph=False)
+        self._compiled: Callable[..., Any] | None = None
+
+    def __call__(self, *args: Any) -> Any:
+        with tf.experimental.function_executor_type("SINGLE_THREADED_EXECUTOR"):
+            if self._compiled is None:
+                self._compiled = self._function.get_concrete_function()
+            return self._compiled(*args)
+
+
 class WeightVector:
     """Trainable variables laid end to end in one, to be updated at one stroke."""
 
@@ -132,8 +150,19 @@ class GraphTrainer(keras.Model):
             for v in self.network.non_trainable_variables
             if v.name == "seed_generator_state"
         ]
-        self._train_batches = tf.function(self._train_batches_eagerly, autograph=False)
-        self._evaluate = tf.function(self._evaluate_eagerly, autograph=False)
+        data = [
+            tf.TensorSpec([None, *self.network.input_shape[1:]], tf.float32),
+            tf.TensorSpec([None], tf.int32),
+            tf.TensorSpec([None], tf.float32),
+        ]
+        count = tf.TensorSpec([], tf.int64)
+        self._train_batches = _OnOneThread(
+            self._train_batches_eagerly,
+            [*data, tf.TensorSpec([None, None], tf.int64), count, count, count],
+        )
+        self._evaluate = _OnOneThread(
+            self._evaluate_eagerly, [*data, tf.TensorSpec([None], tf.int64)]
+        )
 
     def fit(
         self,
@@ -186,7 +215,7 @@ class GraphTrainer(keras.Model):
                 for epoch in together
             ]
             train = functools.partial(
-                self._run, self._train_batches, *data, tf.constant(orders)
+                self._train_batches, *data, tf.constant(np.stack(orders))
             )
             if by_batch:
                 losses = _train_by_batch(train, n_batches, len(rows), hooks)
@@ -197,7 +226,7 @@ class GraphTrainer(keras.Model):
                 logs = {"loss": float(loss) / len(rows)}
                 _check_finite(logs["loss"], epoch)
                 if len(validation_rows):
-                    loss, accuracy = self._run(self._evaluate, *data, held)
+                    loss, accuracy = self._evaluate(*data, held)
                     logs |= {"val_loss": float(loss), "val_accuracy": float(accuracy)}
                 hooks.on_epoch_end(epoch, logs)
             if self.stop_training:
@@ -206,18 +235,6 @@ class GraphTrainer(keras.Model):
             self.optimizer.finalize_variable_values(self.network.trainable_variables)
         hooks.on_train_end(logs)
         return self.history
-
-    @staticmethod
-    def _run(function: Callable[..., Any], *args: Any) -> Any:
-        """
-        Call a compiled function on one thread of operations.
-
-        They are small and depend on each other: handing them from thread to thread
-        costs more than it wins. The products within them still use all cores.
-        """
-        with tf.experimental.function_executor_type("SINGLE_THREADED_EXECUTOR"):
-            result = function(*args)
-        return result
 
     def _train_batches_eagerly(
         self, x: Any, y: Any, w: Any, orders: Any, n_batches: Any, first: Any, last: Any
