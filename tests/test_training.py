@@ -83,7 +83,7 @@ def test_steps_are_those_of_keras(blobs, name):
         {"batch_normalization": True, "optimizer": keras.optimizers.SGD(0.1)},
         {"activation": "gelu", "kernel_initializer": keras.initializers.Orthogonal()},
     ],
-    ids=str,
+    ids=["alpha", "max_norm", "batch normalization", "initializer"],
 )
 def test_penalties_constraints_and_normalization_are_those_of_keras(blobs, parameters):
     X, y = blobs

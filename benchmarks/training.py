@@ -1,0 +1,184 @@
+"""Training: scikit-learn's MLP, scikeras and searches, side by side."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+from peers import LoopingClassifier, scikeras_classifier
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import GridSearchCV
+from sklearn.neural_network import MLPClassifier
+from timing import seconds, short, table, times
+
+from skmcdropout import MCDropoutClassifier
+
+FIRST_FIT = """
+import time, warnings
+import tensorflow
+from sklearn.datasets import load_digits
+from sklearn.neural_network import MLPClassifier
+from skmcdropout import MCDropoutClassifier
+import skmcdropout._fitting
+warnings.simplefilter("ignore")
+X, y = load_digits(return_X_y=True)
+X /= 16
+ours = MCDropoutClassifier((100, 100), epochs=20, batch_size=32)
+mlp = MLPClassifier((100, 100), max_iter=20, batch_size=32, n_iter_no_change=20)
+for classifier in (ours, mlp):
+    start = time.perf_counter()
+    classifier.fit(X, y)
+    print(time.perf_counter() - start)
+"""
+
+
+def fits(quick: bool) -> None:
+    warnings.simplefilter("ignore", ConvergenceWarning)
+    X, y = load_digits(return_X_y=True)
+    X /= 16
+    ours = MCDropoutClassifier(
+        (100, 100), dropout_rate=0.2, alpha=0.0, epochs=20, batch_size=32
+    )
+    mlp = MLPClassifier(
+        (100, 100), max_iter=20, batch_size=32, n_iter_no_change=20, tol=0
+    )
+    keras = scikeras_classifier((100, 100), epochs=20, batch_size=32)
+    first = [
+        [float(line) for line in out.split()]
+        for out in (
+            subprocess.run(
+                [sys.executable, "-c", FIRST_FIT],
+                capture_output=True, text=True, check=True,
+            ).stdout
+            for _ in range(1 if quick else 3)
+        )
+    ]  # fmt: skip
+    first_ours, first_mlp = np.min(first, axis=0)
+    lines = [
+        [
+            "digits, 64-100-100-10, batch 32, 20 epochs: first fit of a process",
+            short(first_ours),
+            f"{first_ours / first_mlp:.2f}× ({short(first_mlp)})",
+            "–",
+        ]
+    ]
+    a = seconds(lambda: clone(ours).fit(X, y), 5)
+    b = seconds(lambda: clone(mlp).fit(X, y), 5)
+    c = seconds(lambda: clone(keras).fit(X, y), 1 if quick else 2, warm=False)
+    lines.append(
+        [
+            "the same, later fits",
+            short(a),
+            f"{a / b:.2f}× ({short(b)})",
+            f"{a / c:.2f}× ({short(c)})",
+        ]
+    )
+    n = 10_000 if quick else 60_000
+    rng = np.random.RandomState(0)
+    y = rng.randint(10, size=n)
+    X = np.clip(rng.normal(size=(10, 784))[y] / 4 + rng.normal(size=(n, 784)), 0, 1)
+    X = X.astype(np.float32)
+    sized = {"epochs": 3, "batch_size": 128}
+    ours = MCDropoutClassifier((300, 100), dropout_rate=0.2, alpha=0.0, **sized)
+    mlp = MLPClassifier((300, 100), max_iter=3, batch_size=128, n_iter_no_change=9)
+    keras = scikeras_classifier((300, 100), **sized)
+    a, b, c = (
+        seconds(lambda e=e: clone(e).fit(X, y), 1 if quick else 2, warm=False)
+        for e in (ours, mlp, keras)
+    )
+    lines.append(
+        [
+            f"{n:,} × 784, 784-300-100-10, batch 128, 3 epochs",
+            short(a),
+            f"{a / b:.2f}× ({short(b)})",
+            f"{a / c:.2f}× ({short(c)})",
+        ]
+    )
+    table(
+        ["fit", "skmcdropout", "of `MLPClassifier`'s time", "of scikeras's time"], lines
+    )
+
+
+def searches(quick: bool) -> None:
+    X, y = load_digits(return_X_y=True)
+    X /= 16
+    rates = [0.1, 0.2, 0.3, 0.4, 0.5]
+    draws = [10, 30, 50, 100]
+    folds = 2 if quick else 5
+    ours = MCDropoutClassifier(
+        (100, 100), alpha=0.0, epochs=20, batch_size=32, random_state=0
+    )
+    grid = {"dropout_rate": rates, "n_samples": draws}
+
+    def search(**parameters: object) -> float:
+        estimator = clone(ours).set_params(**parameters.pop("set", {}))
+        start = time.perf_counter()
+        GridSearchCV(estimator, grid, cv=folds, refit=False, **parameters).fit(X, y)
+        return time.perf_counter() - start
+
+    single, double = search(), search(n_jobs=2)
+    with tempfile.TemporaryDirectory() as folder:
+        remembered = search(set={"memory": str(Path(folder))})
+    peer = scikeras_classifier((100, 100), epochs=20, batch_size=32)
+    looping = LoopingClassifier(**peer.get_params(), dropout_rate=0.2)
+    part = GridSearchCV(looping, {"n_samples": [50]}, cv=2, refit=False)
+    start = time.perf_counter()
+    part.fit(X, y)
+    scaled = (time.perf_counter() - start) / 2 * len(rates) * len(draws) * folds
+    table(
+        [f"5 rates × 4 `n_samples` × {folds} folds on digits, 20 epochs", "time", ""],
+        [
+            ["skmcdropout", short(single), ""],
+            ["with `n_jobs=2`", short(double), f"{times(single / double)} faster"],
+            [
+                "with `memory`",
+                short(remembered),
+                f"{times(single / remembered)} faster",
+            ],
+            [
+                "scikeras subclass, loop over draws (2 fits, scaled up)",
+                short(scaled),
+                f"{times(scaled / single)} slower",
+            ],
+        ],
+    )
+
+
+def memory_left(quick: bool) -> None:
+    script = (
+        "import resource, numpy as np\n"
+        "from skmcdropout import MCDropoutClassifier\n"
+        "def held():\n"
+        "    for line in open('/proc/self/status'):\n"
+        "        if line.startswith('VmRSS'): return int(line.split()[1]) / 1024\n"
+        "rng = np.random.RandomState(0)\n"
+        f"for i in range({80 if quick else 200}):\n"
+        "    n, d, k = rng.randint(50, 300), rng.randint(2, 60), rng.randint(2, 6)\n"
+        "    X, y = rng.normal(size=(n, d)), np.arange(n) % k\n"
+        "    sizes = tuple(rng.randint(5, 150, size=rng.randint(1, 4)).tolist())\n"
+        "    MCDropoutClassifier(sizes, epochs=2).fit(X, y).predict_uncertainty(X)\n"
+        "    if i == 19: before = held()\n"
+        "print(held() - before)\n"
+    )
+    out = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    n_fits = 80 if quick else 200
+    print(
+        f"{n_fits} fits of varied shapes leave {float(out.stdout):.0f} MB behind after "
+        "the first 20.\n"
+    )
+
+
+def main(quick: bool) -> None:
+    print("## Training\n")
+    fits(quick)
+    searches(quick)
+    memory_left(quick)
