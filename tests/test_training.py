@@ -59,7 +59,7 @@ def trained_by_keras(classifier, X, y, loss_weights=None):
 def full_batch(**parameters):
     return MCDropoutClassifier(
         (8, 6), dropout_rate=0.0, batch_size=60, epochs=6, random_state=0,
-        **{"learning_rate": 0.01, **parameters},
+        **{"learning_rate": 0.01, "alpha": 0.0, **parameters},
     )  # fmt: skip
 
 
@@ -131,7 +131,7 @@ def test_training_drops_units_at_the_rate(blobs):
     for rate in (0.0, 0.3, 0.99):
         classifier = MCDropoutClassifier(
             (1,), "linear", dropout_rate=rate, optimizer=still, epochs=400,
-            batch_size=60, random_state=0,
+            alpha=0.0, batch_size=60, random_state=0,
         ).fit(X, y)  # fmt: skip
         losses[rate] = np.mean(classifier.history_["loss"])
     draws = classifier.set_params(n_samples=1000).model_
