@@ -16,7 +16,7 @@ from sklearn.datasets import load_digits
 from sklearn.metrics import accuracy_score, log_loss
 from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import MinMaxScaler
+from sklearn.preprocessing import StandardScaler
 
 from skmcdropout import MCDropoutClassifier
 
@@ -27,7 +27,7 @@ X, y = load_digits(return_X_y=True)
 X_train, X_test, y_train, y_test = train_test_split(
     X, y, test_size=0.5, stratify=y, random_state=0
 )
-pipeline = make_pipeline(MinMaxScaler(), MCDropoutClassifier(random_state=0))
+pipeline = make_pipeline(StandardScaler(), MCDropoutClassifier(random_state=0))
 pipeline.fit(X_train, y_train)
 scaler, classifier = pipeline
 
@@ -84,7 +84,7 @@ print(f"\nfigure saved: {path.name}")
 # Choose rate and draws by grid search
 # ------------------------------------
 search = GridSearchCV(
-    make_pipeline(MinMaxScaler(), MCDropoutClassifier(epochs=30, random_state=0)),
+    make_pipeline(StandardScaler(), MCDropoutClassifier(epochs=30, random_state=0)),
     {
         "mcdropoutclassifier__dropout_rate": [0.1, 0.3, 0.5],
         "mcdropoutclassifier__n_samples": [0, 10, 100],

@@ -1,0 +1,26 @@
+"""Every example runs as a script and saves its figure."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_example(path, tmp_path):
+    script = shutil.copy(path, tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-W", "error::FutureWarning", script],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert f"figure saved: {path.stem}.png" in done.stdout
+    assert (tmp_path / f"{path.stem}.png").stat().st_size > 10_000
