@@ -294,8 +294,7 @@ class MCDropoutClassifier(ClassifierMixin, BaseEstimator):
     def fit(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> MCDropoutClassifier:
-        """
-        Train the network.
+        """Train the network.
 
         Parameters
         ----------
@@ -347,8 +346,7 @@ class MCDropoutClassifier(ClassifierMixin, BaseEstimator):
         classes: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
     ) -> MCDropoutClassifier:
-        """
-        Train one epoch on these rows, going on from where training was.
+        """Train one epoch on these rows, going on from where training was.
 
         `early_stopping` is a matter of `fit` alone: an epoch is not cut short.
 
@@ -409,8 +407,7 @@ class MCDropoutClassifier(ClassifierMixin, BaseEstimator):
         return self._become(attempt)
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
-        """
-        Predict the class of the largest mean probability.
+        """Predict the class of the largest mean probability.
 
         Parameters
         ----------
@@ -427,8 +424,7 @@ class MCDropoutClassifier(ClassifierMixin, BaseEstimator):
         return self.classes_[proba.argmax(axis=1)]
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float32]:
-        """
-        Predict class probabilities: the mean over the Monte-Carlo draws.
+        """Predict class probabilities: the mean over the Monte-Carlo draws.
 
         Parameters
         ----------
@@ -444,8 +440,7 @@ class MCDropoutClassifier(ClassifierMixin, BaseEstimator):
         return self._draw(X, "mean")[0]
 
     def predict_log_proba(self, X: ArrayLike) -> NDArray[np.float32]:
-        """
-        Predict logarithms of class probabilities.
+        """Predict logarithms of class probabilities.
 
         Parameters
         ----------
@@ -462,8 +457,7 @@ class MCDropoutClassifier(ClassifierMixin, BaseEstimator):
             return np.log(self.predict_proba(X))
 
     def sample_proba(self, X: ArrayLike) -> NDArray[np.float32]:
-        """
-        Predict with each draw by itself.
+        """Predict with each draw by itself.
 
         Parameters
         ----------
@@ -483,8 +477,7 @@ class MCDropoutClassifier(ClassifierMixin, BaseEstimator):
     def predict_uncertainty(
         self, X: ArrayLike, measure: str | Sequence[str] = "predictive_entropy"
     ) -> NDArray[np.float32]:
-        """
-        Say how unsure each prediction is; higher = less certain.
+        """Say how unsure each prediction is; higher = less certain.
 
         Parameters
         ----------

@@ -34,8 +34,7 @@ def fit_network(
     going_on: bool,
     one_epoch: bool = False,
 ) -> None:
-    """
-    Train and set the fitted attributes; `y` holds codes into ``classes_``.
+    """Train and set the fitted attributes; `y` holds codes into ``classes_``.
 
     With `going_on` training goes on from the fitted attributes there are.
     """
@@ -113,8 +112,7 @@ def _architecture(estimator: MCDropoutClassifier) -> Architecture:
 
 
 def _draw_seeds(random_state: Any) -> tuple[int, ...]:
-    """
-    Seeds for initial weights, training, validation split and masks.
+    """Seeds for initial weights, training, validation split and masks.
 
     None means fresh entropy: NumPy's global generator is not ours to advance.
     """

@@ -23,8 +23,7 @@ def build_network(
     kernel_initializer: str | keras.Initializer = "he_normal",
     dropout: Callable[..., keras.layers.Layer] = keras.layers.Dropout,
 ) -> keras.Sequential:
-    """
-    The Keras network of `arch`; `seeds` holds two integers per Dense layer.
+    """The Keras network of `arch`; `seeds` holds two integers per Dense layer.
 
     Every layer that could draw a seed of its own gets one here, for Keras's default
     is a draw from Python's global generator.

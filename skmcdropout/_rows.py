@@ -1,5 +1,4 @@
-"""
-Which rows are trained on, in which order and with which weight.
+"""Which rows are trained on, in which order and with which weight.
 
 Here integer weights are made equal to repeated rows, zero weights to absent ones,
 and a fit independent of the order its rows came in.
@@ -20,8 +19,7 @@ MAX_REPETITION = 10
 
 
 class TrainingRows(NamedTuple):
-    """
-    `rows`: indices to train on, canonical order, repeated as often as they count.
+    """`rows`: indices to train on, canonical order, repeated as often as they count.
 
     `loss_weights`: one factor a row of the data (not of `rows`), mean 1 over `rows`.
     """
@@ -37,8 +35,7 @@ def training_rows(
     class_weight: dict[Any, float] | str | None,
     classes: NDArray[Any],
 ) -> TrainingRows:
-    """
-    Rows and loss weights that honour `sample_weight` and `class_weight`.
+    """Rows and loss weights that honour `sample_weight` and `class_weight`.
 
     `y` holds codes into `classes`; `sample_weight`, where given, is positive.
     """
@@ -60,8 +57,7 @@ def training_rows(
 def canonical_order(
     X: NDArray[np.float32], y: NDArray[np.int64], weights: NDArray[np.float64]
 ) -> NDArray[np.int64]:
-    """
-    An order of the rows that depends on what they hold, not on where they stand.
+    """An order of the rows that depends on what they hold, not on where they stand.
 
     They are sorted by a hash in integer arithmetic, exact where a projection in
     floating point would round differently from one position to the next.
@@ -79,8 +75,7 @@ def canonical_order(
 def hold_out(
     rows: NDArray[np.int64], y: NDArray[np.int64], fraction: float, seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """
-    Split `rows` into training and validation rows, stratified by class.
+    """Split `rows` into training and validation rows, stratified by class.
 
     Each class of two rows or more has one on either side; a class of one row is
     trained on.

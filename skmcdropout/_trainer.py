@@ -99,8 +99,7 @@ class WeightVector:
 
 
 class GraphTrainer(keras.Model):
-    """
-    Trains `network`, with Keras's optimizers, losses and callbacks.
+    """Trains `network`, with Keras's optimizers, losses and callbacks.
 
     Its variables are the truth between calls, so that callbacks see a model like any
     other. Within a call an elementwise optimizer works on all weights as one vector,
@@ -180,8 +179,7 @@ class GraphTrainer(keras.Model):
         verbose: int,
         **unused: Any,
     ) -> keras.callbacks.History:
-        """
-        Train on `rows` of the data, shuffled anew each epoch, in even batches.
+        """Train on `rows` of the data, shuffled anew each epoch, in even batches.
 
         Where nobody watches, several short epochs are one call.
         """
@@ -239,8 +237,7 @@ class GraphTrainer(keras.Model):
     def _train_batches_eagerly(
         self, x: Any, y: Any, w: Any, orders: Any, n_batches: Any, first: Any, last: Any
     ) -> Any:
-        """
-        One optimizer step for each of the batches first, ..., last - 1.
+        """One optimizer step for each of the batches first, ..., last - 1.
 
         `orders` holds the rows of an epoch in each line; batches are counted through.
         Returned is the sum over rows of the loss, batch by batch.

@@ -1,5 +1,4 @@
-"""
-From arrays and a recipe to trained weights, through scikeras.
+"""From arrays and a recipe to trained weights, through scikeras.
 
 scikeras resolves the optimizer and its parameters, the loss and the callbacks, and
 calls `GraphTrainer.fit` as it calls the `fit` of any Keras model.
@@ -27,8 +26,7 @@ from skmcdropout._trainer import GraphTrainer, TunableDropout
 
 
 def _import_scikeras() -> ModuleType:
-    """
-    Scikeras without what it changes in Keras's classes when it is imported.
+    """Scikeras without what it changes in Keras's classes when it is imported.
 
     Its way of pickling them loses optimizers that Keras can't name, Lamb among them.
     """
@@ -62,8 +60,7 @@ MAX_IDLE_TRAINERS = 8
 
 @dataclass(frozen=True)
 class Recipe:
-    """
-    How to train: what `MCDropoutClassifier`'s parameters say of it.
+    """How to train: what `MCDropoutClassifier`'s parameters say of it.
 
     `optimizer` is a name, a class, or a class and the configuration of an instance.
     """

@@ -1,5 +1,4 @@
-"""
-How unsure a set of draws is: measures over an array of class probabilities.
+"""How unsure a set of draws is: measures over an array of class probabilities.
 
 Every function takes ``draws`` of shape ``(n_draws, n_rows, n_classes)`` — draws
 first, as :meth:`skmcdropout.MCDropoutClassifier.sample_proba` returns them — and
@@ -45,8 +44,7 @@ Array = NDArray[np.floating]
 
 
 def predictive_entropy(draws: ArrayLike) -> Array:
-    """
-    Entropy of the mean prediction: the total uncertainty.
+    """Entropy of the mean prediction: the total uncertainty.
 
     ``H(mean_t p_t)``, with ``H(p) = -sum_c p_c log p_c``.
 
@@ -82,8 +80,7 @@ def predictive_entropy(draws: ArrayLike) -> Array:
 
 
 def expected_entropy(draws: ArrayLike) -> Array:
-    """
-    Mean over draws of each draw's entropy: the aleatoric uncertainty.
+    """Mean over draws of each draw's entropy: the aleatoric uncertainty.
 
     ``mean_t H(p_t)``: what stays when the model is known, the noise of the data.
 
@@ -119,8 +116,7 @@ def expected_entropy(draws: ArrayLike) -> Array:
 
 
 def mutual_information(draws: ArrayLike) -> Array:
-    """
-    Predictive minus expected entropy: the epistemic uncertainty (BALD).
+    """Predictive minus expected entropy: the epistemic uncertainty (BALD).
 
     ``H(mean_t p_t) - mean_t H(p_t)``: how much the draws disagree. Never below 0.
 
@@ -155,8 +151,7 @@ def mutual_information(draws: ArrayLike) -> Array:
 
 
 def variation_ratio(draws: ArrayLike) -> Array:
-    """
-    Share of the draws that do not vote for the modal class.
+    """Share of the draws that do not vote for the modal class.
 
     ``1 - max_c mean_t [argmax p_t = c]``; a draw's tie goes to its first class.
 
@@ -193,8 +188,7 @@ def variation_ratio(draws: ArrayLike) -> Array:
 
 
 def predictive_std(draws: ArrayLike) -> Array:
-    """
-    Standard deviation over draws of the predicted class's probability.
+    """Standard deviation over draws of the predicted class's probability.
 
     ``std_t p_t[c]`` with ``c = argmax_c mean_t p_t[c]`` (divisor n_draws).
 
@@ -230,8 +224,7 @@ def predictive_std(draws: ArrayLike) -> Array:
 
 
 def least_confidence(draws: ArrayLike) -> Array:
-    """
-    One minus the mean probability of the predicted class.
+    """One minus the mean probability of the predicted class.
 
     ``1 - max_c mean_t p_t[c]``.
 
@@ -295,8 +288,7 @@ def check_measures(names: Sequence[str]) -> None:
 def from_summary(
     mean: Array, expected_entropy: Array, modal_share: Array, std: Array
 ) -> dict[str, Array]:
-    """
-    The measures by name, of draws of which only a summary was kept.
+    """The measures by name, of draws of which only a summary was kept.
 
     `mean` has shape (n_rows, n_classes), the others (n_rows,); `modal_share` is the
     largest share of votes, `std` that of the predicted class's probability.

@@ -5,8 +5,8 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import binom
 
-from skmcdropout import MCDropoutClassifier, _sampling, uncertainty
-from skmcdropout._sampling import dropout_masks
+from skmcdropout import MCDropoutClassifier, _sampling, _thinning, uncertainty
+from skmcdropout._thinning import dropout_masks
 
 
 def masks(sampling, n_draws=50, width=4000, rate=0.3):
@@ -85,7 +85,7 @@ def test_masks_beside_the_weights_give_what_thinned_weights_give(
 ):
     classifier, X = two_layers
     thinned = classifier.set_params(n_samples=19).sample_proba(X)
-    monkeypatch.setattr(_sampling, "THINNED_FLOATS", 0)
+    monkeypatch.setattr(_thinning, "THINNED_FLOATS", 0)
     classifier.set_params(n_samples=20).sample_proba(X)  # forget the thinned weights
     assert_allclose(
         classifier.set_params(n_samples=19).sample_proba(X), thinned, atol=1e-6

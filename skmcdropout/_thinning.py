@@ -1,0 +1,195 @@
+"""Draws as thinned networks: masks, and the weights that are left under them.
+
+A draw is one mask for all rows. So its masks are folded into its weights once, and
+the units it drops are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+
+#: Largest set of thinned weights, in floats (64 MB); they are kept between predictions.
+THINNED_FLOATS = 2**24
+
+
+def dropout_masks(
+    seed: int,
+    n_draws: int,
+    widths: Sequence[int],
+    rates: Sequence[float],
+    sampling: str,
+) -> list[Floats]:
+    """Masks of shape (n_draws, width), one a dropout position: 0 or 1 / (1 - rate).
+
+    "independent": each entry is its own Bernoulli variable. "stratified": so is each
+    draw, but a unit's n_draws uniforms fall one into each of n_draws equal strata, in
+    random order (a Latin hypercube), so that each unit is kept as often as it should
+    be and the mean over draws varies less.
+    """
+    rng = np.random.RandomState(seed)
+    masks = []
+    for width, rate in zip(widths, rates, strict=True):
+        uniforms = rng.random_sample((width, n_draws))
+        if sampling == "stratified":
+            strata = rng.random_sample((width, n_draws)).argsort(axis=1)
+            uniforms = (strata + uniforms) / n_draws
+        keep = rate <= uniforms.T
+        masks.append(np.ascontiguousarray(keep / (1 - rate), dtype=np.float32))
+    return masks
+
+
+class Affine(NamedTuple):
+    """One Dense layer, BatchNormalization folded in: ``activation(x @ kernel + bias)``.
+
+    `rate` is that of the dropout before it.
+    """
+
+    kernel: Floats
+    bias: Floats
+    activation: str
+    rate: float
+
+
+class Chain(NamedTuple):
+    """A dropout MLP at inference: ``x * scale + shift``, then the Dense layers."""
+
+    scale: Floats
+    shift: Floats
+    layers: list[Affine]
+
+
+def read_chain(network: keras.Sequential) -> Chain:
+    """The weights of `network` as plain arrays, BatchNormalization folded away."""
+    width = network.input_shape[-1]
+    scale, shift = np.ones(width, np.float32), np.zeros(width, np.float32)
+    chain: list[Affine] = []
+    rate = 0.0
+    for layer in network.layers:
+        match layer:
+            case keras.layers.Dropout():
+                rate = float(layer.rate)
+            case keras.layers.Dense():
+                kernel, bias = (v.numpy() for v in (layer.kernel, layer.bias))
+                chain.append(Affine(kernel, bias, layer.activation.__name__, rate))
+                rate = 0.0
+            case keras.layers.BatchNormalization():
+                by, to = _inference_affine(layer)
+                if chain:
+                    dense = chain.pop()
+                    chain.append(
+                        dense._replace(
+                            kernel=dense.kernel * by, bias=dense.bias * by + to
+                        )
+                    )
+                else:
+                    scale, shift = by, to
+            case keras.layers.Activation():
+                name = layer.activation.__name__
+                chain.append(chain.pop()._replace(activation=name))
+    return Chain(scale, shift, chain)
+
+
+def _inference_affine(norm: keras.layers.BatchNormalization) -> tuple[Floats, Floats]:
+    gamma, beta, mean, variance = (v.numpy() for v in norm.weights)
+    by = gamma / np.sqrt(variance + norm.epsilon)
+    return by, beta - mean * by
+
+
+class Structure(NamedTuple):
+    """All of a thinned network that its compiled forward pass depends on."""
+
+    activations: tuple[str, ...]
+    kernel_ranks: tuple[int, ...]
+    bias_ranks: tuple[int, ...]
+    is_masked: tuple[bool, ...]
+
+
+@dataclass(frozen=True)
+class Thinned:
+    """The draws of a chain, ready to run.
+
+    `tensors` are scale, shift, kernels, biases and masks. Before the first dropout a
+    kernel has shape (n_in, n_out); from there on (n_draws, n_in, n_out), its masks
+    multiplied in, or, where that would be too large, it keeps its shape and a mask of
+    shape (n_draws, 1, n_in) stands beside it. `row_floats` is the largest number of
+    activations that a row needs at a time.
+    """
+
+    tensors: tuple[Any, ...]
+    structure: Structure
+    row_floats: int
+
+
+def thin(chain: Chain, masks: Sequence[Floats]) -> Thinned:
+    """Apply `masks`, one per layer with a positive rate or none, to `chain`."""
+    given = iter(masks)
+    layers = chain.layers
+    by_layer = [next(given) if masks and layer.rate else None for layer in layers]
+    sizes = [layer.kernel.size for layer in layers]
+    first = next((i for i, mask in enumerate(by_layer) if mask is not None), len(sizes))
+    n_draws = len(masks[0]) if masks else 1
+    if n_draws * sum(sizes[first:]) <= THINNED_FLOATS:
+        kernels, biases = _fold(layers, by_layer)
+        beside: list[Floats | None] = [None] * len(kernels)
+    else:
+        kernels = [layer.kernel for layer in layers]
+        biases = [layer.bias for layer in layers]
+        beside = [None if m is None else m[:, None, :] for m in by_layer]
+    widths = [len(chain.scale)]
+    for i, (kernel, mask) in enumerate(zip(kernels, beside, strict=True)):
+        widths.append(kernel.shape[-1] * (n_draws if i >= first else 1))
+        widths.append(0 if mask is None else mask.size)
+    arrays = (
+        chain.scale,
+        chain.shift,
+        kernels,
+        biases,
+        [mask for mask in beside if mask is not None],
+    )
+    return Thinned(
+        tensors=keras.tree.map_structure(tf.constant, arrays),
+        structure=Structure(
+            tuple(layer.activation for layer in layers),
+            tuple(kernel.ndim for kernel in kernels),
+            tuple(bias.ndim for bias in biases),
+            tuple(mask is not None for mask in beside),
+        ),
+        row_floats=max(widths),
+    )
+
+
+def _fold(
+    layers: Sequence[Affine], masks: Sequence[Floats | None]
+) -> tuple[list[Floats], list[Floats]]:
+    """Multiply masks into the kernels they precede; leave out the units they drop.
+
+    How many units are kept differs from draw to draw, so each draw keeps as many as
+    the largest needs; the few dropped ones among them have zeros in the next kernel.
+    """
+    kernels, biases = [], []
+    kept: NDArray[np.intp] | None = None  # (n_draws, n_kept): the units that come in
+    for layer, mask, after in zip(layers, masks, [*masks[1:], None], strict=True):
+        kernel, bias = layer.kernel, layer.bias
+        if kept is not None and mask is not None:
+            mask = np.take_along_axis(mask, kept, axis=1)
+            kernel = kernel[kept]
+        if mask is not None:
+            kernel = kernel * mask[:, :, None]  # (n_draws, n_in, n_out)
+        kept = None
+        if kernel.ndim == 3 and after is not None:
+            n_kept = np.count_nonzero(after, axis=1).max()
+            kept = np.argsort(after == 0, axis=1, kind="stable")[:, :n_kept]
+            kernel = np.take_along_axis(kernel, kept[:, None, :], axis=2)
+            bias = bias[kept][:, None, :]  # (n_draws, 1, n_kept)
+        kernels.append(kernel)
+        biases.append(bias)
+    return kernels, biases
