@@ -11,20 +11,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-#: Optimizers that treat each weight by itself: all weights can be one vector to them.
-ELEMENTWISE = frozenset(
-    {
-        keras.optimizers.SGD,
-        keras.optimizers.RMSprop,
-        keras.optimizers.Adam,
-        keras.optimizers.AdamW,
-        keras.optimizers.Adamax,
-        keras.optimizers.Nadam,
-        keras.optimizers.Adagrad,
-        keras.optimizers.Adadelta,
-        keras.optimizers.Lion,
-    }
-)
+from skmcdropout._weights import FreeWeights, OwnWeights, assign
 
 #: Rows that several epochs together may train in one call: some tenths of a second.
 UNWATCHED_ROWS = 20_000
@@ -45,7 +32,12 @@ class TunableDropout(keras.layers.Layer):
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.rate = tf.Variable(rate, trainable=False)
 
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """The shape stays as it is."""
+        return input_shape
+
     def call(self, x: Any, training: bool = False) -> Any:
+        """Drop units while training."""
         if not training:
             return x
         seed = self.seed_generator.next()
@@ -72,55 +64,69 @@ class _OnOneThread:
             return self._compiled(*args)
 
 
-class WeightVector:
-    """Trainable variables laid end to end in one, to be updated at one stroke."""
-
-    def __init__(self, variables: Sequence[keras.Variable]) -> None:
-        self._variables = variables
-        self._shapes = [tuple(variable.shape) for variable in variables]
-        self._sizes = [int(np.prod(shape)) for shape in self._shapes]
-        self.variable = keras.Variable(np.zeros(sum(self._sizes), np.float32))
-
-    def read(self) -> None:
-        """Take over the values of the variables."""
-        flat = [tf.reshape(variable.value, [-1]) for variable in self._variables]
-        self.variable.assign(tf.concat(flat, axis=0))
-
-    def write(self) -> None:
-        """Give the variables the values held here."""
-        values = self.split(self.variable.value)
-        for variable, value in zip(self._variables, values, strict=True):
-            variable.assign(value)
-
-    def split(self, vector: Any) -> list[Any]:
-        """The weights in `vector`, each in its shape."""
-        parts = tf.split(vector, self._sizes)
-        return [tf.reshape(p, s) for p, s in zip(parts, self._shapes, strict=True)]
-
-
 class GraphTrainer(keras.Model):
-    """Trains `network`, with Keras's optimizers, losses and callbacks.
+    """Trains `network`, with Keras's optimizer, loss and callbacks.
 
-    Its variables are the truth between calls, so that callbacks see a model like any
-    other. Within a call an elementwise optimizer works on all weights as one vector,
-    for a tenth of the operations.
+    With `is_free` it trains weights of any shapes, for networks with layers like those
+    of `network` (see `FreeWeights`). Callbacks see a model like any other.
     """
 
-    def __init__(self, network: keras.Model) -> None:
+    def __init__(
+        self,
+        network: keras.Model,
+        optimizer: keras.Optimizer,
+        loss: keras.Loss,
+        is_free: bool,
+    ) -> None:
         super().__init__()
         self.network = network
         self.outputs = network.outputs  # scikeras counts them
+        self.compile(optimizer=optimizer, loss=loss)
+        self._loss_fn = loss
+        self._weights = (FreeWeights if is_free else OwnWeights)(network, optimizer)
+        self._initial_optimizer = [v.numpy() for v in optimizer.variables]
+        self.noise_variables = [
+            held
+            for variable, held in zip(
+                network.non_trainable_variables, self._weights.others, strict=True
+            )
+            if variable.name == "seed_generator_state"
+        ]
+        width = [None] if is_free else network.input_shape[1:]
+        data = [
+            tf.TensorSpec([None, *width], tf.float32),
+            tf.TensorSpec([None], tf.int32),
+            tf.TensorSpec([None], tf.float32),
+        ]
+        shapes = [
+            tf.TensorSpec([len(variable.shape)], tf.int32)
+            for variable in network.trainable_variables
+            if is_free
+        ]
+        count = tf.TensorSpec([], tf.int64)
+        order = tf.TensorSpec([None, None], tf.int64)
+        self._train_batches = _OnOneThread(
+            self._train_batches_eagerly, [shapes, *data, order, count, count, count]
+        )
+        self._evaluate = _OnOneThread(
+            self._evaluate_eagerly, [shapes, *data, tf.TensorSpec([None], tf.int64)]
+        )
 
     def call(self, x: Any, training: bool = False) -> Any:
+        """Call the network."""
         return self.network(x, training=training)
 
     def get_weights(self) -> list[NDArray[Any]]:
-        """The network's weights, without what trains it."""
-        return self.network.get_weights()
+        """The weights that are trained, as the network orders them."""
+        return self._weights.get()
 
-    def set_weights(self, weights: list[NDArray[Any]]) -> None:
-        """Set the network's weights."""
-        self.network.set_weights(weights)
+    def set_weights(self, weights: Sequence[NDArray[Any]]) -> None:
+        """Set the weights that are trained."""
+        self._weights.set(weights)
+
+    def fresh_optimizer(self) -> Sequence[NDArray[Any]]:
+        """The optimizer's state before any training of the weights there are."""
+        return self._weights.resized(self._initial_optimizer)
 
     def save(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
         """Save the network, without what trained it."""
@@ -129,39 +135,6 @@ class GraphTrainer(keras.Model):
     def save_weights(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
         """Save the network's weights."""
         self.network.save_weights(filepath, *args, **kwargs)
-
-    def prepare(self, optimizer: keras.Optimizer, loss: keras.Loss) -> None:
-        """Compile for training with an optimizer that is this trainer's own."""
-        self.compile(optimizer=optimizer, loss=loss)
-        self._loss_fn = loss
-        trainable = self.network.trainable_variables
-        is_plain = (
-            type(optimizer) in ELEMENTWISE
-            and optimizer.clipnorm is None
-            and not optimizer.use_ema
-            and all(variable.constraint is None for variable in trainable)
-        )
-        self._vector = WeightVector(trainable) if is_plain else None
-        optimizer.build([self._vector.variable] if self._vector else trainable)
-        self.initial_optimizer = [v.numpy() for v in optimizer.variables]
-        self.noise_variables = [
-            v
-            for v in self.network.non_trainable_variables
-            if v.name == "seed_generator_state"
-        ]
-        data = [
-            tf.TensorSpec([None, *self.network.input_shape[1:]], tf.float32),
-            tf.TensorSpec([None], tf.int32),
-            tf.TensorSpec([None], tf.float32),
-        ]
-        count = tf.TensorSpec([], tf.int64)
-        self._train_batches = _OnOneThread(
-            self._train_batches_eagerly,
-            [*data, tf.TensorSpec([None, None], tf.int64), count, count, count],
-        )
-        self._evaluate = _OnOneThread(
-            self._evaluate_eagerly, [*data, tf.TensorSpec([None], tf.int64)]
-        )
 
     def fit(
         self,
@@ -197,6 +170,7 @@ class GraphTrainer(keras.Model):
         by_batch = verbose == 1 or any(map(_hooks_batches, callbacks))
         n_together = 1 if is_watched else max(1, UNWATCHED_ROWS // len(rows))
         data = (
+            list(self._weights.shapes),
             tf.constant(x),
             tf.constant(y.ravel(), tf.int32),
             tf.constant(loss_weights),
@@ -235,20 +209,22 @@ class GraphTrainer(keras.Model):
         return self.history
 
     def _train_batches_eagerly(
-        self, x: Any, y: Any, w: Any, orders: Any, n_batches: Any, first: Any, last: Any
+        self,
+        shapes: Any,
+        x: Any,
+        y: Any,
+        w: Any,
+        orders: Any,
+        n_batches: Any,
+        first: Any,
+        last: Any,
     ) -> Any:
         """One optimizer step for each of the batches first, ..., last - 1.
 
         `orders` holds the rows of an epoch in each line; batches are counted through.
         Returned is the sum over rows of the loss, batch by batch.
         """
-        network, optimizer = self.network, self.optimizer
-        trainable = network.trainable_variables
-        others = network.non_trainable_variables
-        slots = [self._vector.variable] if self._vector else trainable
-        split = self._vector.split if self._vector else lambda *values: values
-        if self._vector:
-            self._vector.read()
+        weights = self._weights
         n_rows = tf.shape(orders, out_type=tf.int64)[1]
 
         def step(batch: Any, losses: Any) -> tuple[Any, Any]:
@@ -257,11 +233,11 @@ class GraphTrainer(keras.Model):
                 epoch, i * n_rows // n_batches : (i + 1) * n_rows // n_batches
             ]
             with tf.GradientTape(watch_accessed_variables=False) as tape:
-                values = [tf.convert_to_tensor(slot.value) for slot in slots]
+                values = [tf.convert_to_tensor(slot.value) for slot in weights.slots]
                 tape.watch(values)
-                p, updated, penalties = network.stateless_call(
-                    split(*values),
-                    others,
+                p, updated, penalties = self.network.stateless_call(
+                    weights.split(values, shapes),
+                    [tf.convert_to_tensor(other) for other in weights.others],
                     tf.gather(x, rows),
                     training=True,
                     return_losses=True,
@@ -270,26 +246,33 @@ class GraphTrainer(keras.Model):
                     tf.gather(y, rows), p, sample_weight=tf.gather(w, rows)
                 )
                 loss = tf.add_n([loss, *penalties])
-            optimizer.apply(tape.gradient(loss, values), slots)
-            for variable, value in zip(others, updated, strict=True):
-                variable.assign(value)
+            self.optimizer.apply(tape.gradient(loss, values), weights.slots)
+            weights.constrain(shapes)
+            for variable, value in zip(weights.others, updated, strict=True):
+                assign(variable, value)
             loss_sum = loss * tf.cast(tf.size(rows), loss.dtype)
             return batch + 1, losses.write(tf.cast(batch - first, tf.int32), loss_sum)
 
         losses = tf.TensorArray(tf.float32, tf.cast(last - first, tf.int32))
         _, losses = tf.while_loop(lambda batch, _: batch < last, step, (first, losses))
-        if self._vector:
-            self._vector.write()
         return losses.stack()
 
-    def _evaluate_eagerly(self, x: Any, y: Any, w: Any, rows: Any) -> tuple[Any, Any]:
+    def _evaluate_eagerly(
+        self, shapes: Any, x: Any, y: Any, w: Any, rows: Any
+    ) -> tuple[Any, Any]:
         """Weighted mean loss and accuracy over `rows`, dropout off."""
-        p = self.network(tf.gather(x, rows), training=False)
-        labels, weights = tf.gather(y, rows), tf.gather(w, rows)
-        weights /= tf.reduce_mean(weights)
-        loss = self._loss_fn(labels, p, sample_weight=weights)
+        weights = self._weights
+        p, _ = self.network.stateless_call(
+            weights.split([slot.value for slot in weights.slots], shapes),
+            [tf.convert_to_tensor(other) for other in weights.others],
+            tf.gather(x, rows),
+            training=False,
+        )
+        labels, factors = tf.gather(y, rows), tf.gather(w, rows)
+        factors /= tf.reduce_mean(factors)
+        loss = self._loss_fn(labels, p, sample_weight=factors)
         hits = tf.cast(tf.argmax(p, axis=-1, output_type=tf.int32) == labels, p.dtype)
-        return loss, tf.reduce_mean(hits * weights)
+        return loss, tf.reduce_mean(hits * factors)
 
 
 def _train_by_batch(

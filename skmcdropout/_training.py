@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from skmcdropout._architecture import Architecture
 from skmcdropout._network import build_network
 from skmcdropout._trainer import GraphTrainer, TunableDropout
+from skmcdropout._weights import assign, is_elementwise
 
 
 def _import_scikeras() -> ModuleType:
@@ -174,8 +175,9 @@ def _load(
     seed: int,
 ) -> None:
     """Set every variable of `trainer` that an earlier fit may have left otherwise."""
-    trainer.network.set_weights(state.weights)
-    _assign(trainer.optimizer.variables, state.optimizer or trainer.initial_optimizer)
+    trainer.set_weights(state.weights)
+    optimizer_state = state.optimizer or trainer.fresh_optimizer()
+    _assign(trainer.optimizer.variables, optimizer_state)
     learning_rate = optimizer.get_config()["learning_rate"]
     if isinstance(learning_rate, float):
         trainer.optimizer.learning_rate = learning_rate
@@ -192,14 +194,14 @@ def _load(
 
 def _assign(variables: Sequence[Any], values: Sequence[Any]) -> None:
     for variable, value in zip(variables, values, strict=True):
-        variable.assign(value)
+        assign(variable, value)
 
 
 def _unload(trainer: GraphTrainer, before: TrainingState) -> TrainingState:
     logs = trainer.history.history
     history = {n: [*before.history.get(n, ()), *logs[n]] for n in logs}
     return TrainingState(
-        weights=trainer.network.get_weights(),
+        weights=trainer.get_weights(),
         optimizer=[variable.numpy() for variable in trainer.optimizer.variables],
         noise=[variable.numpy() for variable in trainer.noise_variables],
         history={**before.history, **history},
@@ -211,9 +213,12 @@ def _new_trainer(
 ) -> GraphTrainer:
     seeds = [0] * (2 * len(arch.rates))
     dropout = TunableDropout if is_shared else keras.layers.Dropout
-    trainer = GraphTrainer(build_network(arch, seeds, dropout=dropout))
-    trainer.prepare(type(optimizer).from_config(optimizer.get_config()), LOSS())
-    return trainer
+    return GraphTrainer(
+        build_network(arch, seeds, dropout=dropout),
+        type(optimizer).from_config(optimizer.get_config()),
+        LOSS(),
+        is_free=is_shared and is_elementwise(optimizer),
+    )
 
 
 _idle: OrderedDict[tuple[Any, ...], list[GraphTrainer]] = OrderedDict()
@@ -221,13 +226,15 @@ _idle_lock = threading.Lock()
 
 
 def _key(arch: Architecture, optimizer: keras.Optimizer) -> tuple[Any, ...]:
-    """What a compiled trainer can't change: not its rates, nor its learning rate."""
+    """What a compiled trainer can't change."""
     rates = tuple(None if rate is None else 0.5 for rate in arch.rates)
+    fixed = replace(arch, rates=rates)
+    if is_elementwise(optimizer):
+        fixed = replace(fixed, n_features=0, n_classes=0, hidden_layer_sizes=())
     config = {**optimizer.get_config(), "name": None}
     if isinstance(config["learning_rate"], float):
         config["learning_rate"] = None
-    config_key = json.dumps(config, sort_keys=True, default=repr)
-    return replace(arch, rates=rates), type(optimizer), config_key
+    return fixed, type(optimizer), json.dumps(config, sort_keys=True, default=repr)
 
 
 def _take_trainer(

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skmcdropout._trainer import ELEMENTWISE
+from skmcdropout._weights import ELEMENTWISE
 
 X = np.random.RandomState(0).normal(size=(64, 5)).astype(np.float32)
 
@@ -149,3 +149,40 @@ def test_an_executor_can_be_chosen():
     doubled = tf.function(lambda x: x * 2)
     with tf.experimental.function_executor_type("SINGLE_THREADED_EXECUTOR"):
         assert float(doubled(tf.constant(2.0))) == 4
+
+
+def test_a_keras_variable_holds_its_tensorflow_variable_and_shape():
+    """Both are private; `FreeWeights` replaces them."""
+    variable = keras.Variable(np.zeros((2, 3), np.float32))
+    assert variable.value is variable._value
+    assert tuple(variable._shape) == (2, 3)
+    variable._value = tf.Variable(variable.value, shape=[None, None])
+    variable.value.assign(np.ones((4, 5)))
+    assert_array_equal(variable.numpy(), np.ones((4, 5)))
+
+
+def test_layers_compute_with_weights_of_other_shapes():
+    """As long as no shape is known, none is checked."""
+    net = network()
+    for variable in net.weights:
+        variable._shape = (None,) * len(variable.shape)
+    rng = np.random.RandomState(0)
+    shapes = [(7,), (7,), (7, 8), (8,), (8, 2), (2,)]
+    weights = [rng.normal(size=shape).astype(np.float32) for shape in shapes]
+    moving = [np.zeros(7, np.float32), np.ones(7, np.float32)]
+    seed = net.non_trainable_variables[-1].value
+
+    @tf.function(autograph=False)
+    def call(x, trainable, others):
+        return net.stateless_call(trainable, [*others, seed], x, training=False)[0]
+
+    free = [tf.TensorSpec([None] * len(shape)) for shape in shapes]
+    compiled = call.get_concrete_function(
+        tf.TensorSpec([None, None]), free, [tf.TensorSpec([None])] * 2
+    )
+    x = rng.normal(size=(5, 7)).astype(np.float32)
+    out = compiled(tf.constant(x), [*map(tf.constant, weights)], [*map(tf.constant, moving)])  # fmt: skip
+    gamma, beta, W1, b1, W2, b2 = weights
+    z = np.maximum((x / np.sqrt(1.001) * gamma + beta) @ W1 + b1, 0) @ W2 + b2
+    p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+    assert_allclose(out, p, atol=1e-5)

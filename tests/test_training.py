@@ -10,6 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 
 from skmcdropout import MCDropoutClassifier, _training
+from skmcdropout._classifier import ACTIVATIONS
 from skmcdropout._network import build_network
 
 OPTIMIZERS = {
@@ -366,22 +367,49 @@ def test_an_interrupted_fit_leaves_the_estimator_as_it_was(blobs):
     assert fitted.n_features_in_ == 4
 
 
-def test_one_trainer_serves_all_rates_learning_rates_and_sizes(blobs, monkeypatch):
-    X, y = blobs
+def made_trainers(monkeypatch):
+    """Empties the trainers in store and counts those made from now on."""
     made = []
     before = _training._new_trainer
     monkeypatch.setattr(
         _training, "_new_trainer", lambda *a: made.append(1) or before(*a)
     )
     _training._idle.clear()
-    for n, rate, learning_rate in [(60, 0.1, 1e-3), (50, 0.3, 1e-2), (55, 0.5, 1e-1)]:
+    return made
+
+
+def test_one_compilation_serves_all_widths_rates_and_learning_rates(blobs, monkeypatch):
+    X, y = blobs
+    made = made_trainers(monkeypatch)
+    for n, width, rate, learning_rate in [
+        (60, 5, 0.1, 1e-3),
+        (50, 7, 0.3, 1e-2),
+        (40, 9, 0.5, 1e-1),
+    ]:
         MCDropoutClassifier(
-            (9,), dropout_rate=rate, learning_rate=learning_rate, epochs=1
-        ).fit(X[:n], y[:n])
+            (width, 4), dropout_rate=rate, learning_rate=learning_rate, epochs=1
+        ).fit(X[:n, : width - 3], y[:n])
     assert len(made) == 1
 
 
+@pytest.mark.parametrize(
+    "parameters",
+    [{}, {"batch_normalization": True, "early_stopping": True}, {"max_norm": 0.5}],
+    ids=str,
+)
+def test_a_trainer_forgets_the_networks_before(blobs, monkeypatch, parameters):
+    X, y = blobs
+    parameters = {"epochs": 3, "random_state": 0, "learning_rate": 0.1, **parameters}
+    made = made_trainers(monkeypatch)
+    first = MCDropoutClassifier((6,), **parameters).fit(X, y).predict_proba(X)
+    for width in (9, 3):
+        MCDropoutClassifier((width,), **parameters).fit(X[:40, :2], y[:40])
+    again = MCDropoutClassifier((6,), **parameters).fit(X, y).predict_proba(X)
+    assert len(made) == 1
+    assert_array_equal(again, first)
+
+
 def test_few_trainers_are_kept(blobs):
-    for width in range(2, 14):
-        MCDropoutClassifier((width,), epochs=1).fit(*blobs)
+    for activation in sorted(ACTIVATIONS):
+        MCDropoutClassifier((3,), activation, epochs=1).fit(*blobs)
     assert len(_training._idle) == _training.MAX_IDLE_TRAINERS
