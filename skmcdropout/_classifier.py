@@ -26,6 +26,8 @@ from sklearn.utils.validation import (
 from skmcdropout.uncertainty import check_measures, from_summary
 
 if TYPE_CHECKING:
+    import keras
+
     from skmcdropout._sampling import Wanted
 
 ACTIVATIONS = {
@@ -530,14 +532,14 @@ class MCDropoutClassifier(ClassifierMixin, BaseEstimator):
 
     def _draw(self, X: ArrayLike, wanted: Wanted) -> tuple[NDArray[np.float32], ...]:
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float32, reset=False)
+        data = validate_data(self, X, dtype=np.float32, reset=False)
         asked = {"n_samples": self.n_samples, "sampling": self.sampling}
         validate_parameter_constraints(
             {name: self._parameter_constraints[name] for name in asked},
             asked,
             caller_name=type(self).__name__,
         )
-        return self._sampler.draw(X, self.n_samples, self.sampling, wanted)
+        return self._sampler.draw(data, self.n_samples, self.sampling, wanted)
 
     def _validate_rows(
         self,
@@ -566,17 +568,27 @@ class MCDropoutClassifier(ClassifierMixin, BaseEstimator):
         self.__dict__ = attempt.__dict__
         return self
 
+    @property
+    def model_(self) -> keras.Sequential:
+        """The trained network, with ordinary Dropout layers."""
+        if not hasattr(self, "_sampler"):
+            raise AttributeError(
+                f"{type(self).__name__!r} object has no attribute 'model_': it is not "
+                "fitted yet."
+            )
+        return self._sampler.network
+
     def __getstate__(self) -> dict[str, Any]:
         """Plain state: parameters, configuration and weights as arrays."""
         state = dict(super().__getstate__())
-        if "model_" in state:
-            del state["_sampler"]
-            state["model_"] = state["model_"].get_weights()
+        if "_sampler" in state:
+            state["_sampler"] = list(state["_sampler"].weights)
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
-        if "model_" in state:
-            from skmcdropout._fitting import restore_network
+        if "_sampler" in state:
+            from skmcdropout._sampling import Sampler
 
-            restore_network(self, state["model_"])
+            *_, mask_seed = self._seeds
+            self._sampler = Sampler(self._arch, state["_sampler"], mask_seed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_memory
 
 from skmcdropout._architecture import Architecture, rates_by_layer
-from skmcdropout._network import build_network
+from skmcdropout._network import initial_weights
 from skmcdropout._rows import hold_out, training_rows
 from skmcdropout._sampling import Sampler
 from skmcdropout._training import Recipe, TrainingData, TrainingState, train
@@ -45,11 +46,11 @@ def fit_network(
     layer_seeds = np.random.RandomState(initial_seed).randint(
         MAX_SEED, size=2 * len(arch.rates)
     )
-    network = build_network(arch, layer_seeds.tolist(), estimator.kernel_initializer)
-    state = TrainingState(network.get_weights())
+    initial = initial_weights(arch, layer_seeds.tolist(), estimator.kernel_initializer)
+    state = TrainingState(initial)
     if going_on:
-        state = TrainingState(estimator.model_.get_weights(), *estimator._progress)
-        _check_same_shapes(state.weights, network.get_weights())
+        state = TrainingState(estimator._sampler.weights, *estimator._progress)
+        _check_same_shapes(state.weights, initial)
     rows, loss_weights = training_rows(
         X, y, weights, estimator.class_weight, estimator.classes_
     )
@@ -73,21 +74,11 @@ def fit_network(
         state = _train_once(memory, arch, state, data, recipe, verbose)
     else:
         state = train(arch, state, data, recipe, callbacks, verbose)
-    network.set_weights(state.weights)
-    estimator.model_ = network
     estimator.history_ = state.history
     estimator.n_iter_ = state.n_epochs
     estimator._progress = (state.optimizer, state.noise, state.history)
     estimator._arch = arch
-    estimator._sampler = Sampler(network, mask_seed)
-
-
-def restore_network(estimator: MCDropoutClassifier, weights: list[Any]) -> None:
-    """Set the fitted attributes that no pickle holds, from those it does."""
-    arch = estimator._arch
-    estimator.model_ = build_network(arch, [0] * (2 * len(arch.rates)))
-    estimator.model_.set_weights(weights)
-    estimator._sampler = Sampler(estimator.model_, estimator._seeds[-1])
+    estimator._sampler = Sampler(arch, state.weights, mask_seed)
 
 
 def _architecture(estimator: MCDropoutClassifier) -> Architecture:
@@ -150,7 +141,7 @@ def _callback_list(callbacks: Any) -> list[keras.callbacks.Callback]:
     return given
 
 
-def _check_same_shapes(weights: list[Any], wanted: list[Any]) -> None:
+def _check_same_shapes(weights: Sequence[Any], wanted: Sequence[Any]) -> None:
     before, now = ([w.shape for w in arrays] for arrays in (weights, wanted))
     if before != now:
         raise ValueError(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
+import numpy as np
+from numpy.typing import NDArray
 
 from skmcdropout._architecture import Architecture
 
@@ -15,6 +18,11 @@ if keras.backend.backend() != "tensorflow":
         f"to be 'tensorflow'. Got {keras.backend.backend()!r} instead; set the "
         "environment variable KERAS_BACKEND=tensorflow before Keras is imported."
     )
+
+#: Added to variances by BatchNormalization.
+EPSILON = 1e-3
+
+OUTPUT_INITIALIZER = "glorot_uniform"
 
 
 def build_network(
@@ -31,7 +39,7 @@ def build_network(
     layers = keras.layers
     network = [keras.Input((arch.n_features,))]
     if arch.batch_normalization:
-        network.append(layers.BatchNormalization())
+        network.append(layers.BatchNormalization(epsilon=EPSILON))
     widths = (*arch.hidden_layer_sizes, arch.n_classes)
     for i, (units, rate) in enumerate(zip(widths, arch.rates, strict=True)):
         is_output = i == len(arch.hidden_layer_sizes)
@@ -45,7 +53,7 @@ def build_network(
                 units,
                 activation=None if normalise else activation,
                 kernel_initializer=_seeded(
-                    "glorot_uniform" if is_output else kernel_initializer,
+                    OUTPUT_INITIALIZER if is_output else kernel_initializer,
                     seeds[2 * i + 1],
                 ),
                 kernel_regularizer=keras.regularizers.L2(arch.l2) if arch.l2 else None,
@@ -57,8 +65,34 @@ def build_network(
             )
         )
         if normalise:
-            network += [layers.BatchNormalization(), layers.Activation(activation)]
+            network += [
+                layers.BatchNormalization(epsilon=EPSILON),
+                layers.Activation(activation),
+            ]
     return keras.Sequential(network)
+
+
+def initial_weights(
+    arch: Architecture,
+    seeds: Sequence[int],
+    kernel_initializer: str | keras.Initializer = "he_normal",
+) -> list[NDArray[np.float32]]:
+    """What `build_network(...).get_weights()` gives, without building it."""
+
+    def normalization(width: int) -> list[NDArray[np.float32]]:
+        ones, zeros = np.ones(width, np.float32), np.zeros(width, np.float32)
+        return [ones, zeros, zeros, ones]  # gamma, beta, moving mean and variance
+
+    widths = (arch.n_features, *arch.hidden_layer_sizes, arch.n_classes)
+    weights = normalization(arch.n_features) if arch.batch_normalization else []
+    for i, (n_in, n_out) in enumerate(itertools.pairwise(widths)):
+        is_output = i == len(arch.hidden_layer_sizes)
+        initializer = OUTPUT_INITIALIZER if is_output else kernel_initializer
+        kernel = _seeded(initializer, seeds[2 * i + 1])((n_in, n_out))
+        weights += [keras.ops.convert_to_numpy(kernel), np.zeros(n_out, np.float32)]
+        if arch.batch_normalization and not is_output:
+            weights += normalization(n_out)
+    return weights
 
 
 def _seeded(initializer: str | keras.Initializer, seed: int) -> keras.Initializer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any, Literal
 
@@ -9,6 +10,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from skmcdropout._architecture import Architecture
+from skmcdropout._network import build_network
 from skmcdropout._thinning import (
     Floats,
     Structure,
@@ -33,14 +36,37 @@ Wanted = Literal["mean", "draws", "summary"]
 class Sampler:
     """Draws of one trained network, from masks that depend on `seed` alone.
 
-    The thinned weights of the last call are kept, for as long as the network's
-    weights and what is asked for stay as they are.
+    Its Keras network is built when somebody asks for it, and from then on its
+    variables are what counts, since they can be changed. The thinned weights of the
+    last call are kept for as long as the weights and what is asked for stay the same.
     """
 
-    def __init__(self, network: keras.Sequential, seed: int) -> None:
-        self._network = network
+    def __init__(
+        self, arch: Architecture, weights: Sequence[Floats], seed: int
+    ) -> None:
+        self._arch = arch
+        self._weights = weights
         self._seed = seed
-        self._last: tuple[tuple[int, str], list[Floats], Thinned] | None = None
+        self._network: keras.Sequential | None = None
+        self._last: tuple[tuple[int, str], Sequence[Floats], Thinned] | None = None
+
+    @property
+    def network(self) -> keras.Sequential:
+        """The trained network."""
+        if self._network is None:
+            rng = np.random.RandomState(self._seed)
+            seeds = rng.randint(2**31 - 1, size=2 * len(self._arch.rates)).tolist()
+            network = build_network(self._arch, seeds)
+            network.set_weights(self._weights)
+            self._network = network
+        return self._network
+
+    @property
+    def weights(self) -> Sequence[Floats]:
+        """The weights as they are now, in the order of ``network.get_weights()``."""
+        if self._network is not None:
+            self._weights = self._network.get_weights()
+        return self._weights
 
     def draw(
         self, X: Floats, n_samples: int, sampling: str, wanted: Wanted
@@ -70,13 +96,12 @@ class Sampler:
         return results
 
     def _thinned(self, n_samples: int, sampling: str) -> Thinned:
-        asked = (n_samples, sampling)
-        weights = [variable.numpy() for variable in self._network.weights]
+        asked, weights = (n_samples, sampling), self.weights
         if self._last is not None:
             last_asked, last_weights, thinned = self._last
-            if asked == last_asked and all(map(np.array_equal, weights, last_weights)):
+            if asked == last_asked and _same(weights, last_weights):
                 return thinned
-        chain = read_chain(self._network)
+        chain = read_chain(self._arch, weights)
         sampled = [layer for layer in chain.layers if layer.rate and n_samples]
         masks = dropout_masks(
             self._seed,
@@ -88,6 +113,10 @@ class Sampler:
         thinned = thin(chain, masks)
         self._last = asked, weights, thinned
         return thinned
+
+
+def _same(weights: Sequence[Floats], others: Sequence[Floats]) -> bool:
+    return weights is others or all(map(np.array_equal, weights, others))
 
 
 def _filled_up(X: Floats) -> Any:

@@ -6,7 +6,8 @@ the units it drops are left out.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -14,6 +15,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
+
+from skmcdropout._architecture import Architecture
+from skmcdropout._network import EPSILON
 
 Floats = NDArray[np.float32]
 
@@ -67,40 +71,29 @@ class Chain(NamedTuple):
     layers: list[Affine]
 
 
-def read_chain(network: keras.Sequential) -> Chain:
-    """The weights of `network` as plain arrays, BatchNormalization folded away."""
-    width = network.input_shape[-1]
-    scale, shift = np.ones(width, np.float32), np.zeros(width, np.float32)
-    chain: list[Affine] = []
-    rate = 0.0
-    for layer in network.layers:
-        match layer:
-            case keras.layers.Dropout():
-                rate = float(layer.rate)
-            case keras.layers.Dense():
-                kernel, bias = (v.numpy() for v in (layer.kernel, layer.bias))
-                chain.append(Affine(kernel, bias, layer.activation.__name__, rate))
-                rate = 0.0
-            case keras.layers.BatchNormalization():
-                by, to = _inference_affine(layer)
-                if chain:
-                    dense = chain.pop()
-                    chain.append(
-                        dense._replace(
-                            kernel=dense.kernel * by, bias=dense.bias * by + to
-                        )
-                    )
-                else:
-                    scale, shift = by, to
-            case keras.layers.Activation():
-                name = layer.activation.__name__
-                chain.append(chain.pop()._replace(activation=name))
-    return Chain(scale, shift, chain)
+def read_chain(arch: Architecture, weights: Sequence[Floats]) -> Chain:
+    """The weights of a network, BatchNormalization folded away."""
+    given = iter(weights)
+    scale = np.ones(arch.n_features, np.float32)
+    shift = np.zeros(arch.n_features, np.float32)
+    if arch.batch_normalization:
+        scale, shift = _inference_affine(given)
+    layers = []
+    for i, rate in enumerate(arch.rates):
+        is_output = i == len(arch.hidden_layer_sizes)
+        kernel, bias = next(given), next(given)
+        if arch.batch_normalization and not is_output:
+            by, to = _inference_affine(given)
+            kernel, bias = kernel * by, bias * by + to
+        activation = "softmax" if is_output else arch.activation
+        layers.append(Affine(kernel, bias, activation, rate or 0.0))
+    return Chain(scale, shift, layers)
 
 
-def _inference_affine(norm: keras.layers.BatchNormalization) -> tuple[Floats, Floats]:
-    gamma, beta, mean, variance = (v.numpy() for v in norm.weights)
-    by = gamma / np.sqrt(variance + norm.epsilon)
+def _inference_affine(given: Iterator[Floats]) -> tuple[Floats, Floats]:
+    """Factor and addend of the BatchNormalization whose weights come next."""
+    gamma, beta, mean, variance = itertools.islice(given, 4)
+    by = gamma / np.sqrt(variance + np.float32(EPSILON))
     return by, beta - mean * by
 
 

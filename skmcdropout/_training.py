@@ -89,7 +89,7 @@ class TrainingData:
 class TrainingState:
     """All that training needs to go on from where it was, as plain arrays."""
 
-    weights: list[NDArray[Any]]
+    weights: Sequence[NDArray[Any]]
     optimizer: list[NDArray[Any]] = field(default_factory=list)
     noise: list[NDArray[Any]] = field(default_factory=list)
     history: dict[str, list[float]] = field(default_factory=dict)

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras.layers import Dropout
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.preprocessing import StandardScaler
 
 from skmcdropout import MCDropoutClassifier
+from skmcdropout._architecture import Architecture
+from skmcdropout._network import build_network, initial_weights
 
 N_PASSES = 2000
 
@@ -84,6 +86,28 @@ def test_no_draws_is_the_prediction_of_the_keras_model(fitted):
     finally:
         classifier.set_params(n_samples=N_PASSES)
     assert_allclose(proba, classifier.model_.predict(X, verbose=0), atol=2e-6)
+
+
+@pytest.mark.parametrize("kernel_initializer", ["he_normal", "orthogonal"])
+@pytest.mark.parametrize("batch_normalization", [False, True])
+def test_training_starts_from_the_weights_of_the_keras_model(
+    batch_normalization, kernel_initializer
+):
+    arch = Architecture(
+        n_features=7,
+        hidden_layer_sizes=(5, 4),
+        n_classes=3,
+        activation="relu",
+        rates=(None, 0.2, 0.2),
+        batch_normalization=batch_normalization,
+        l2=0.0,
+        max_norm=None,
+    )
+    seeds = list(range(6))
+    network = build_network(arch, seeds, kernel_initializer)
+    weights = initial_weights(arch, seeds, kernel_initializer)
+    for ours, theirs in zip(weights, network.get_weights(), strict=True):
+        assert_array_equal(ours, theirs)
 
 
 def test_the_textbook_net_is_built_layer_by_layer(digits):

@@ -181,7 +181,9 @@ def test_layers_compute_with_weights_of_other_shapes():
         tf.TensorSpec([None, None]), free, [tf.TensorSpec([None])] * 2
     )
     x = rng.normal(size=(5, 7)).astype(np.float32)
-    out = compiled(tf.constant(x), [*map(tf.constant, weights)], [*map(tf.constant, moving)])  # fmt: skip
+    out = compiled(
+        tf.constant(x), [*map(tf.constant, weights)], [*map(tf.constant, moving)]
+    )
     gamma, beta, W1, b1, W2, b2 = weights
     z = np.maximum((x / np.sqrt(1.001) * gamma + beta) @ W1 + b1, 0) @ W2 + b2
     p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
