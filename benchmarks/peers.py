@@ -76,20 +76,21 @@ def torch_loop(
     return draws
 
 
-def scikeras_classifier(hidden: tuple[int, ...], **parameters: Any) -> KerasClassifier:
+def scikeras_classifier(
+    hidden: tuple[int, ...],
+    kind: type[KerasClassifier] = KerasClassifier,
+    dropout: Any = keras.layers.Dropout,
+    **parameters: Any,
+) -> KerasClassifier:
     """The same network behind scikeras."""
 
     def build(meta: dict[str, Any], dropout_rate: float = 0.2) -> keras.Sequential:
         return network(
-            meta["n_features_in_"],
-            hidden,
-            meta["n_classes_"],
-            dropout_rate,
-            keras.layers.Dropout,
+            meta["n_features_in_"], hidden, meta["n_classes_"], dropout_rate, dropout
         )
 
-    return KerasClassifier(
-        build,
+    return kind(
+        model=build,
         loss="sparse_categorical_crossentropy",
         optimizer="adam",
         verbose=0,
@@ -98,16 +99,18 @@ def scikeras_classifier(hidden: tuple[int, ...], **parameters: Any) -> KerasClas
 
 
 class LoopingClassifier(KerasClassifier):
-    """The scikeras subclass of the blog posts: draws in a loop of the model."""
+    """The subclass of the blog posts: draws in a loop of `model.predict`."""
 
     def __init__(self, n_samples: int = 100, **parameters: Any) -> None:
         super().__init__(**parameters)
         self.n_samples = n_samples
 
     def predict_proba(self, X: Any, **unused: Any) -> Array:
-        """Mean of `n_samples` passes in training mode."""
-        x = tf.constant(np.asarray(X, np.float32))
-        passes = [
-            self.model_(x, training=True).numpy() for _ in range(max(1, self.n_samples))
-        ]
+        """Mean of `n_samples` predictions of a network that drops units always."""
+        x = np.asarray(X, np.float32)
+        passes = [self.model_.predict(x, verbose=0) for _ in range(self.n_samples)]
         return np.mean(passes, axis=0)
+
+    def predict(self, X: Any, **unused: Any) -> Any:
+        """Labels of the largest mean."""
+        return self.classes_[self.predict_proba(X).argmax(axis=1)]
