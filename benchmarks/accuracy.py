@@ -27,7 +27,6 @@ def folds(X: Any, y: Any, seed: int) -> Any:
 
 
 def scores(y: Any, proba: Any) -> tuple[float, float]:
-    proba = np.asarray(proba, dtype=float)
     return accuracy_score(y, proba.argmax(axis=1)), log_loss(y, proba)
 
 

@@ -29,7 +29,7 @@ def cross_validate(estimator: Any, X: Any, y: Any) -> tuple[float, float, float]
         start = time.perf_counter()
         fitted.fit(scaler.transform(X[train]), y[train])
         seconds.append(time.perf_counter() - start)
-        proba = np.asarray(fitted.predict_proba(scaler.transform(X[test])), float)
+        proba = fitted.predict_proba(scaler.transform(X[test]))
         losses.append(log_loss(y[test], proba, labels=fitted.classes_))
         hits.append((fitted.classes_[proba.argmax(axis=1)] == y[test]).mean())
     return np.mean(losses), np.mean(hits), np.median(seconds)

@@ -33,8 +33,8 @@ def reference(
 
 def main(quick: bool) -> None:
     print("## Draws worth more\n")
-    n_seeds = 20 if quick else 60
-    n_thousand = 30 if quick else 100
+    n_seeds = 16 if quick else 40
+    n_thousand = 20 if quick else 100
     all_draws = (10, 100) if quick else (10, 30, 100, 300)
     lines, worst = [], {}
     for name, load in (("digits", load_digits), ("breast cancer", load_breast_cancer)):
@@ -46,7 +46,7 @@ def main(quick: bool) -> None:
                 .fit(X[:400], y[:400])
                 .model_
             )
-            X_test = X[400:500]
+            X_test = X[400:448]
             exact = reference(network, X_test, n_thousand)
             ratios = []
             for n_draws in all_draws:

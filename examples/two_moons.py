@@ -24,10 +24,10 @@ import matplotlib.pyplot as plt
 X, y = make_moons(500, noise=0.2, random_state=0)
 classifier = MCDropoutClassifier(
     (100, 100, 100),
-    activation="elu",
+    activation="gelu",
     dropout_rate=0.5,
     n_samples=300,
-    epochs=100,
+    epochs=60,
     learning_rate=0.003,
     random_state=0,
 )
@@ -42,7 +42,7 @@ measures = ["predictive_entropy", "expected_entropy", "mutual_information"]
 values = classifier.predict_uncertainty(points, measures)
 
 # %%
-# All three in nats; the first is the sum of the others.
+# All three in nats and in the same colours; the first is the sum of the others.
 titles = ["total", "aleatoric: the classes overlap", "epistemic: the draws disagree"]
 figure, axes = plt.subplots(1, 3, figsize=(12, 3.9), layout="constrained", sharey=True)
 for axis, title, measure, column in zip(axes, titles, measures, values.T, strict=True):
@@ -53,6 +53,7 @@ for axis, title, measure, column in zip(axes, titles, measures, values.T, strict
         cmap="viridis",
         aspect="auto",
         vmin=0,
+        vmax=np.log(2),
     )
     for label, marker, color in [(0, "o", "white"), (1, "^", "tab:orange")]:
         axis.scatter(
@@ -60,20 +61,25 @@ for axis, title, measure, column in zip(axes, titles, measures, values.T, strict
             edgecolors="black", linewidths=0.3,
         )  # fmt: skip
     axis.set_title(f"{title}\n({measure})", fontsize=10)
-    figure.colorbar(image, ax=axis, label="nats")
+    axis.set_xlabel("feature 0")
+figure.colorbar(image, ax=axes, label="uncertainty in nats (at most log 2)")
+axes[0].set_ylabel("feature 1")
 axes[0].legend(loc="lower left", fontsize=8, framealpha=0.9)
 path = Path(__file__).with_name("two_moons.png")
 figure.savefig(path, dpi=120)
 
 # %%
-# The same in numbers.
+# The same in numbers: at the boundary most of the uncertainty is aleatoric, far away
+# most of it is epistemic.
 distance = NearestNeighbors(n_neighbors=1).fit(X).kneighbors(points)[0][:, 0]
 places = {
-    "among the data": distance < 0.2,
-    "at their boundary": (distance < 0.2) & (values[:, 0] > 0.5),
+    "where the classes meet": (distance < 0.2) & (values[:, 0] > 0.5),
+    "elsewhere in the data": (distance < 0.2) & (values[:, 0] <= 0.5),
     "farther than 1 away": distance > 1,
 }
-print(f"{'mean over points':<22}{'aleatoric':>10}{'epistemic':>10}  (nats)")
+print(f"{'mean over points':<24}{'aleatoric':>10}{'epistemic':>10}  (nats)")
 for name, where in places.items():
-    print(f"{name:<22}{values[where, 1].mean():>10.3f}{values[where, 2].mean():>10.3f}")
-print(f"figure saved: {path.name}")
+    aleatoric, epistemic = values[where, 1:].mean(axis=0)
+    share = epistemic / (aleatoric + epistemic)
+    print(f"{name:<24}{aleatoric:>10.3f}{epistemic:>10.3f}  {share:.0%} epistemic")
+print(f"figure saved: {path.name}, beside this script")

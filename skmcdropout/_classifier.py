@@ -329,7 +329,7 @@ class MCDropoutClassifier(ClassifierMixin, BaseEstimator):
         if len(classes) < 2:
             raise ValueError(
                 f"{type(self).__name__} needs samples of at least 2 classes in the "
-                f"data, but the data contains only one class: {classes[0]!r}"
+                f"data, but the data contains only one class: {classes.tolist()[0]!r}"
             )
         if going_on and not np.array_equal(classes, self.classes_):
             raise ValueError(
@@ -499,7 +499,9 @@ class MCDropoutClassifier(ClassifierMixin, BaseEstimator):
             - "least_confidence": 1 minus the largest mean probability, in
               [0, 1 - 1/k].
 
-            Formulas and references: :mod:`skmcdropout.uncertainty`.
+            Formulas and references: :mod:`skmcdropout.uncertainty`. Where nothing is
+            sampled (`n_samples` 0 or `dropout_rate` 0) there is one draw, and the
+            measures of disagreement are 0: not known, rather than certain.
 
         Returns
         -------

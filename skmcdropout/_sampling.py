@@ -74,8 +74,8 @@ class Sampler:
         """Draw `n_samples` times for every row of `X`, chunk by chunk.
 
         "draws": the probabilities (n_draws, n, k). "mean": their mean (n, k).
-        "summary": the mean, mean entropy (n,), largest share of votes (n,) and
-        standard deviation of the predicted class's probability (n,). With
+        "summary": the mean, its entropy (n,), the mean entropy (n,), the largest share
+        of votes (n,) and the predicted class's standard deviation (n,). With
         `n_samples` 0 the only draw is the network with nothing dropped.
         """
         thinned = self._thinned(n_samples, sampling)
@@ -170,10 +170,11 @@ def _results(p: Any, wanted: Wanted) -> tuple[Any, ...]:
     mean = tf.reduce_mean(p, axis=0)
     if wanted == "mean":
         return (mean,)
-    entropy = -tf.reduce_mean(tf.reduce_sum(tf.math.xlogy(p, p), axis=-1), axis=0)
+    total = -tf.reduce_sum(tf.math.xlogy(mean, mean), axis=-1)
+    expected = -tf.reduce_mean(tf.reduce_sum(tf.math.xlogy(p, p), axis=-1), axis=0)
     n_classes = tf.shape(p)[-1]
     votes = tf.one_hot(tf.argmax(p, axis=-1), n_classes)
     modal_share = tf.reduce_max(tf.reduce_mean(votes, axis=0), axis=-1)
     predicted = tf.one_hot(tf.argmax(mean, axis=-1), n_classes)
     std = tf.math.reduce_std(tf.reduce_sum(p * predicted, axis=-1), axis=0)
-    return mean, entropy, modal_share, std
+    return mean, total, expected, modal_share, std

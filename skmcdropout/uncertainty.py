@@ -271,14 +271,24 @@ MEASURES: dict[str, Callable[[ArrayLike], Array]] = {
 }
 
 
+#: What else the measures are called, for the hint in an error.
+OTHER_NAMES = {
+    "total": "predictive_entropy",
+    "aleatoric": "expected_entropy",
+    "epistemic": "mutual_information",
+    "bald": "mutual_information",
+}
+
+
 def check_measures(names: Sequence[str]) -> None:
     """Raise a ValueError that names the first unknown measure and its likeliest."""
     if not names:
         raise ValueError("measure must hold at least one measure. Got none.")
     for name in names:
         if name not in MEASURES:
-            close = difflib.get_close_matches(str(name), MEASURES, n=1)
-            hint = f" Did you mean {close[0]!r}?" if close else ""
+            known = OTHER_NAMES | {measure: measure for measure in MEASURES}
+            close = difflib.get_close_matches(str(name).lower(), known, n=1)
+            hint = f" Did you mean {known[close[0]]!r}?" if close else ""
             raise ValueError(
                 f"measure must be one of {sorted(MEASURES)} or a sequence of them. "
                 f"Got {name!r} instead.{hint}"
@@ -286,18 +296,18 @@ def check_measures(names: Sequence[str]) -> None:
 
 
 def from_summary(
-    mean: Array, expected_entropy: Array, modal_share: Array, std: Array
+    mean: Array, total: Array, expected: Array, modal_share: Array, std: Array
 ) -> dict[str, Array]:
     """The measures by name, of draws of which only a summary was kept.
 
-    `mean` has shape (n_rows, n_classes), the others (n_rows,); `modal_share` is the
-    largest share of votes, `std` that of the predicted class's probability.
+    `mean` has shape (n_rows, n_classes), the others (n_rows,): the entropy of the
+    mean, the mean entropy, the largest share of votes and the standard deviation of
+    the predicted class's probability.
     """
-    total = entr(mean).sum(axis=-1)
     return {
         "predictive_entropy": total,
-        "expected_entropy": expected_entropy,
-        "mutual_information": np.maximum(total - expected_entropy, 0),
+        "expected_entropy": expected,
+        "mutual_information": np.maximum(total - expected, 0),
         "variation_ratio": 1 - modal_share,
         "predictive_std": std,
         "least_confidence": 1 - mean.max(axis=-1),

@@ -173,6 +173,8 @@ def test_a_measure_that_does_not_exist(fitted):
         fitted.predict_uncertainty(X, "entropy")
     with pytest.raises(ValueError, match="Did you mean 'mutual_information'"):
         fitted.predict_uncertainty(X, ["predictive_std", "mutual_info"])
+    with pytest.raises(ValueError, match="Did you mean 'mutual_information'"):
+        fitted.predict_uncertainty(X, "BALD")
     with pytest.raises(ValueError, match="Got 3 instead"):
         fitted.predict_uncertainty(X, [3])
     with pytest.raises(ValueError, match="at least one measure"):

@@ -112,6 +112,7 @@ def test_summary_gives_the_same_measures(draws):
     votes = np.eye(N_CLASSES)[draws.argmax(axis=-1)].mean(axis=0)
     summary = from_summary(
         draws.mean(axis=0),
+        uncertainty.predictive_entropy(draws),
         uncertainty.expected_entropy(draws),
         votes.max(axis=-1),
         uncertainty.predictive_std(draws),
