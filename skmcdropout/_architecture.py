@@ -37,18 +37,21 @@ def rates_by_layer(
                 "dropout_position, an integer, must be at most the number of hidden "
                 f"layers, {n_hidden}. Got {dropout_position!r} instead."
             )
-    rates = np.ravel(dropout_rate).tolist()
-    if np.ndim(dropout_rate) == 0:
-        rates *= n_positions
+    try:
+        given = np.asarray(dropout_rate, dtype=float)
+        is_valid = given.ndim <= 1 and bool(((given >= 0) & (given < 1)).all())
+    except (TypeError, ValueError):
+        is_valid = False
+    if not is_valid:
+        raise ValueError(
+            "dropout_rate must be a float in the range [0, 1) or a sequence of them. "
+            f"Got {dropout_rate!r} instead."
+        )
+    rates = given.tolist() if given.ndim else [float(given)] * n_positions
     if len(rates) != n_positions:
         raise ValueError(
             "dropout_rate, a sequence, must hold one rate per dropout position: "
             f"{n_positions} for dropout_position={dropout_position!r} and {n_hidden} "
             f"hidden layer(s). Got {len(rates)}: {dropout_rate!r} instead."
-        )
-    if not all(0 <= rate < 1 for rate in rates):
-        raise ValueError(
-            "dropout_rate must hold floats in the range [0, 1). "
-            f"Got {dropout_rate!r} instead."
         )
     return (None,) * (n_hidden + 1 - n_positions) + tuple(rates)

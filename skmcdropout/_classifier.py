@@ -127,7 +127,9 @@ class MCDropoutClassifier(ClassifierMixin, BaseEstimator):
         Called while training, as by Keras. With ones that watch batches, training
         returns to Python after each.
     warm_start : bool, default=False
-        Let `fit` go on from the last fit as if it had never stopped.
+        Let `fit` go on from the last fit as if it had never stopped, for `epochs`
+        more. An optimizer of another class, or callbacks where there were none, start
+        it with a fresh optimizer.
     memory : str or joblib.Memory, default=None
         Where to keep trained weights, so that a search over `n_samples` trains each
         network once. Used where an integer `random_state` and no callbacks make the
@@ -151,7 +153,8 @@ class MCDropoutClassifier(ClassifierMixin, BaseEstimator):
         The trained network, with ordinary Dropout layers: its own `predict` is the
         weight-scaling prediction.
     history_ : dict of list of float
-        "loss" of each epoch, with early stopping "val_loss" and "val_accuracy" too.
+        "loss" of each epoch, and "val_loss" and "val_accuracy" of those that were
+        trained with early stopping.
     n_iter_ : int
         Epochs trained.
 
@@ -378,6 +381,7 @@ class MCDropoutClassifier(ClassifierMixin, BaseEstimator):
         """
         from skmcdropout._fitting import fit_network
 
+        self._validate_params()  # the decorator does so at the first call only
         going_on = hasattr(self, "classes_")
         if self.class_weight == "balanced":
             raise ValueError(
@@ -390,6 +394,10 @@ class MCDropoutClassifier(ClassifierMixin, BaseEstimator):
             attempt.classes_ = np.unique(classes)
         elif not going_on:
             raise ValueError("classes must be passed on the first call to partial_fit.")
+        if len(attempt.classes_) < 2:
+            raise ValueError(
+                f"classes must hold at least 2 classes. Got {attempt.classes_} instead."
+            )
         if going_on and not np.array_equal(attempt.classes_, self.classes_):
             raise ValueError(
                 "classes must be the same at each call to partial_fit, "

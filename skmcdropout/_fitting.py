@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_memory
 
+from skmcdropout import __version__
 from skmcdropout._architecture import Architecture, rates_by_layer
 from skmcdropout._network import initial_weights
 from skmcdropout._rows import hold_out, training_rows
@@ -50,7 +50,7 @@ def fit_network(
     state = TrainingState(initial)
     if going_on:
         state = TrainingState(estimator._sampler.weights, *estimator._progress)
-        _check_same_shapes(state.weights, initial)
+        _check_same_network(estimator._arch, arch)
     rows, loss_weights = training_rows(
         X, y, weights, estimator.class_weight, estimator.classes_
     )
@@ -61,7 +61,7 @@ def fit_network(
         )
     recipe = Recipe(
         optimizer=_plain_optimizer(estimator.optimizer),
-        learning_rate=estimator.learning_rate,
+        learning_rate=float(estimator.learning_rate),
         batch_size=estimator.batch_size,
         epochs=1 if one_epoch else estimator.epochs,
         n_iter_no_change=estimator.n_iter_no_change,
@@ -76,29 +76,37 @@ def fit_network(
         state = train(arch, state, data, recipe, callbacks, verbose)
     estimator.history_ = state.history
     estimator.n_iter_ = state.n_epochs
-    estimator._progress = (state.optimizer, state.noise, state.history)
+    estimator._progress = (
+        state.optimizer,
+        state.noise,
+        state.history,
+        state.optimizer_kind,
+        state.learning_rate,
+    )
     estimator._arch = arch
     estimator._sampler = Sampler(arch, state.weights, mask_seed)
 
 
 def _architecture(estimator: MCDropoutClassifier) -> Architecture:
-    sizes = tuple(np.ravel(estimator.hidden_layer_sizes).tolist())
-    if not sizes or not all(isinstance(n, int) and n > 0 for n in sizes):
+    given = estimator.hidden_layer_sizes
+    sizes = tuple(given) if np.iterable(given) else (given,)
+    is_valid = all(isinstance(n, Integral) and type(n) is not bool for n in sizes)
+    if not (sizes and is_valid and min(sizes) > 0):
         raise ValueError(
             "hidden_layer_sizes must hold one positive int per hidden layer. "
-            f"Got {estimator.hidden_layer_sizes!r} instead."
+            f"Got {given!r} instead."
         )
     return Architecture(
         n_features=estimator.n_features_in_,
-        hidden_layer_sizes=sizes,
+        hidden_layer_sizes=tuple(map(int, sizes)),
         n_classes=len(estimator.classes_),
         activation=estimator.activation,
         rates=rates_by_layer(
             estimator.dropout_rate, estimator.dropout_position, len(sizes)
         ),
         batch_normalization=bool(estimator.batch_normalization),
-        l2=estimator.alpha / (2 * estimator.batch_size),
-        max_norm=estimator.max_norm,
+        l2=float(estimator.alpha / (2 * estimator.batch_size)),
+        max_norm=None if estimator.max_norm is None else float(estimator.max_norm),
     )
 
 
@@ -121,12 +129,21 @@ def _plain_optimizer(optimizer: Any) -> Any:
             keras.optimizers.get(optimizer)
         except ValueError:
             raise ValueError(
-                "optimizer must be the name, class or an instance of one of Keras's "
-                f"optimizers. Got {optimizer!r} instead."
+                "optimizer must be a name that Keras knows, like 'adam' or 'sgd', or "
+                "the class or an instance of any Keras optimizer. "
+                f"Got {optimizer!r} instead."
             ) from None
     if isinstance(optimizer, (str, type)):
         return optimizer
-    return type(optimizer), optimizer.get_config()
+    try:
+        config = optimizer.get_config()
+        type(optimizer).from_config(config)
+    except Exception as error:  # whatever a configuration of the user's may raise
+        raise ValueError(
+            "optimizer, an instance, must be one that Keras can make again from its "
+            f"configuration (get_config, from_config). Got {optimizer!r}, and {error}"
+        ) from error
+    return type(optimizer), config
 
 
 def _callback_list(callbacks: Any) -> list[keras.callbacks.Callback]:
@@ -141,13 +158,19 @@ def _callback_list(callbacks: Any) -> list[keras.callbacks.Callback]:
     return given
 
 
-def _check_same_shapes(weights: Sequence[Any], wanted: Sequence[Any]) -> None:
-    before, now = ([w.shape for w in arrays] for arrays in (weights, wanted))
-    if before != now:
+def _check_same_network(before: Architecture, now: Architecture) -> None:
+    """Only rates and penalties may change between one training and the next."""
+
+    def fixed(arch: Architecture) -> tuple[Any, ...]:
+        dropped = tuple(rate is not None for rate in arch.rates)
+        widths = (arch.n_features, *arch.hidden_layer_sizes, arch.n_classes)
+        return widths, arch.batch_normalization, arch.activation, dropped
+
+    if fixed(before) != fixed(now):
         raise ValueError(
             "Going on training (warm_start=True or partial_fit) must keep the network "
-            f"of the last fit, with weights of shapes {before}. Got parameters that "
-            f"make them {now}; clone the estimator to train another network."
+            f"of the last fit, {before}. Got {now}; clone the estimator to train "
+            "another."
         )
 
 
@@ -155,7 +178,7 @@ def _is_cacheable(estimator: MCDropoutClassifier) -> bool:
     """Whether the same call could ever come again and would give the same."""
     return (
         estimator.memory is not None
-        and estimator.callbacks is None
+        and not estimator.callbacks
         and isinstance(estimator.random_state, Integral)
     )
 
@@ -169,7 +192,7 @@ def _train_once(
     verbose: int,
 ) -> TrainingState:
     """`train`, or what it gave for the same arguments before, if that is intact."""
-    versions = (keras.__version__, tf.__version__, np.__version__)
+    versions = (__version__, keras.__version__, tf.__version__, np.__version__)
     cached = memory.cache(_train_and_seal, ignore=["verbose"], verbose=0)
     args = (arch, state, data, recipe, versions, verbose)
     entry = cached.call_and_shelve(*args)

@@ -101,6 +101,8 @@ def _seeded(initializer: str | keras.Initializer, seed: int) -> keras.Initialize
     if isinstance(initializer, str):
         config = {"class_name": initializer, "config": {"seed": seed}}
         return keras.initializers.deserialize(config)
+    if isinstance(initializer, type):
+        return initializer(seed=seed)
     config = initializer.get_config()
     if "seed" in config:
         config["seed"] = seed

@@ -6,6 +6,7 @@ and a fit independent of the order its rows came in.
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -47,9 +48,15 @@ def training_rows(
         rows = np.repeat(rows, counts)
         loss_weights = np.ones(len(X))
     else:
-        loss_weights = weights.copy()
+        loss_weights = weights / weights.max()
     if class_weight is not None:
         loss_weights *= _weight_of_class(class_weight, classes, y, weights)[y]
+        rows = rows[loss_weights[rows] > 0]
+    if not len(rows):
+        raise ValueError(
+            "class_weight must give some class in y a positive weight. "
+            f"Got {class_weight!r} instead."
+        )
     loss_weights /= loss_weights[rows].mean()
     return TrainingRows(rows, loss_weights.astype(np.float32))
 
@@ -77,8 +84,8 @@ def hold_out(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Split `rows` into training and validation rows, stratified by class.
 
-    Each class of two rows or more has one on either side; a class of one row is
-    trained on.
+    At least as many rows are held out as there are classes with two rows or more; a
+    class of one row is trained on.
     """
     labels = y[rows]
     splittable = np.flatnonzero(np.bincount(labels)[labels] > 1)
@@ -104,7 +111,13 @@ def _weight_of_class(
     y: NDArray[np.int64],
     weights: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    if class_weight == "balanced":
-        mass = np.bincount(y, weights=weights, minlength=len(classes))
-        return weights.sum() / (len(classes) * mass)
+    if not isinstance(class_weight, dict):  # "balanced"
+        share = weights / weights.max()
+        mass = np.bincount(y, weights=share, minlength=len(classes))
+        return share.sum() / (len(classes) * mass)
+    if not all(isinstance(w, Real) and 0 <= w < np.inf for w in class_weight.values()):
+        raise ValueError(
+            "class_weight, a dict, must give finite weights of at least 0. "
+            f"Got {class_weight!r} instead."
+        )
     return compute_class_weight(class_weight, classes=classes, y=classes[y])

@@ -30,7 +30,7 @@ class TunableDropout(keras.layers.Layer):
     def __init__(self, rate: float, seed: int) -> None:
         super().__init__()
         self.seed_generator = keras.random.SeedGenerator(seed)
-        self.rate = tf.Variable(rate, trainable=False)
+        self.rate = tf.Variable(rate, trainable=False, dtype=tf.float32)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """The shape stays as it is."""
@@ -42,8 +42,8 @@ class TunableDropout(keras.layers.Layer):
             return x
         seed = self.seed_generator.next()
         uniforms = tf.random.stateless_uniform(tf.shape(x), tf.cast(seed, tf.int32))
-        keep = tf.cast(uniforms >= self.rate, x.dtype)
-        return x * (keep / (1 - self.rate))
+        mask = tf.cast(uniforms >= self.rate, tf.float32) / (1 - self.rate)
+        return x * tf.cast(mask, x.dtype)
 
 
 class _OnOneThread:
@@ -124,6 +124,17 @@ class GraphTrainer(keras.Model):
         """Set the weights that are trained."""
         self._weights.set(weights)
 
+    def load_weights(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
+        """Load the network's weights."""
+        self.network.load_weights(filepath, *args, **kwargs)
+
+    @property
+    def optimizer_kind(self) -> str:
+        """What the state of the optimizer fits, apart from the weights' shapes."""
+        kind = type(self.optimizer)
+        layout = type(self._weights).__name__
+        return f"{kind.__module__}.{kind.__qualname__} of {layout}"
+
     def fresh_optimizer(self) -> Sequence[NDArray[Any]]:
         """The optimizer's state before any training of the weights there are."""
         return self._weights.resized(self._initial_optimizer)
@@ -190,11 +201,11 @@ class GraphTrainer(keras.Model):
                 self._train_batches, *data, tf.constant(np.stack(orders))
             )
             if by_batch:
-                losses = _train_by_batch(train, n_batches, len(rows), hooks)
+                sums = [self._train_by_batch(train, n_batches, len(rows), hooks)]
             else:
                 losses = train(*_int64(n_batches, 0, n_batches * len(together)))
-            losses = losses.numpy().reshape(len(together), n_batches)
-            for epoch, loss in zip(together, losses.sum(axis=1), strict=True):
+                sums = losses.numpy().reshape(len(together), n_batches).sum(axis=1)
+            for epoch, loss in zip(together, sums, strict=True):
                 logs = {"loss": float(loss) / len(rows)}
                 _check_finite(logs["loss"], epoch)
                 if len(validation_rows):
@@ -206,7 +217,27 @@ class GraphTrainer(keras.Model):
         if self.optimizer.use_ema:
             self.optimizer.finalize_variable_values(self.network.trainable_variables)
         hooks.on_train_end(logs)
+        if not all(np.isfinite(weight).all() for weight in self.get_weights()):
+            _check_finite(np.nan, self.history.epoch[-1])
         return self.history
+
+    def _train_by_batch(
+        self,
+        train: Callable[..., Any],
+        n_batches: int,
+        n_rows: int,
+        hooks: keras.callbacks.CallbackList,
+    ) -> float:
+        """Train an epoch and tell `hooks` of each batch and the mean loss so far."""
+        total = 0.0
+        for batch in range(n_batches):
+            hooks.on_train_batch_begin(batch)
+            total += float(train(*_int64(n_batches, batch, batch + 1))[0])
+            n_seen = (batch + 1) * n_rows // n_batches
+            hooks.on_train_batch_end(batch, {"loss": total / n_seen})
+            if self.stop_training:
+                return total * n_rows / n_seen
+        return total
 
     def _train_batches_eagerly(
         self,
@@ -269,26 +300,10 @@ class GraphTrainer(keras.Model):
             training=False,
         )
         labels, factors = tf.gather(y, rows), tf.gather(w, rows)
-        factors /= tf.reduce_mean(factors)
+        factors = tf.math.divide_no_nan(factors, tf.reduce_mean(factors))
         loss = self._loss_fn(labels, p, sample_weight=factors)
         hits = tf.cast(tf.argmax(p, axis=-1, output_type=tf.int32) == labels, p.dtype)
         return loss, tf.reduce_mean(hits * factors)
-
-
-def _train_by_batch(
-    train: Callable[..., Any],
-    n_batches: int,
-    n_rows: int,
-    hooks: keras.callbacks.CallbackList,
-) -> Any:
-    """Train an epoch and tell `hooks` of each batch and the mean loss so far."""
-    losses = []
-    for batch in range(n_batches):
-        hooks.on_train_batch_begin(batch)
-        losses.append(train(*_int64(n_batches, batch, batch + 1)))
-        n_seen = (batch + 1) * n_rows // n_batches
-        hooks.on_train_batch_end(batch, {"loss": float(sum(losses)[0]) / n_seen})
-    return tf.concat(losses, axis=0)
 
 
 def _int64(*values: int) -> list[Any]:
@@ -297,7 +312,10 @@ def _int64(*values: int) -> list[Any]:
 
 def _hooks_batches(callback: keras.callbacks.Callback) -> bool:
     base = keras.callbacks.Callback
-    return any(getattr(type(callback), h) is not getattr(base, h) for h in BATCH_HOOKS)
+    return any(
+        getattr(getattr(callback, hook), "__func__", None) is not getattr(base, hook)
+        for hook in BATCH_HOOKS
+    )
 
 
 def _check_finite(loss: float, epoch: int) -> None:

@@ -41,9 +41,9 @@ def _import_scikeras() -> ModuleType:
     before = {(c, n): vars(c).get(n) for c in patched for n in names}
     was_imported = "scikeras" in sys.modules
     module = importlib.import_module("scikeras.wrappers")
+    if was_imported:  # by somebody who may rely on it
+        return module
     for (cls, name), method in before.items():
-        if was_imported:
-            break
         if method is not None:
             setattr(cls, name, method)
         elif name in vars(cls):
@@ -55,7 +55,7 @@ scikeras_wrappers = _import_scikeras()
 
 LOSS = keras.losses.SparseCategoricalCrossentropy
 
-#: Compiled trainers kept for the next fit of the same shape.
+#: Kinds of compiled trainers kept for the next fit that they can serve.
 MAX_IDLE_TRAINERS = 8
 
 
@@ -93,6 +93,8 @@ class TrainingState:
     optimizer: list[NDArray[Any]] = field(default_factory=list)
     noise: list[NDArray[Any]] = field(default_factory=list)
     history: dict[str, list[float]] = field(default_factory=dict)
+    optimizer_kind: str = ""
+    learning_rate: float | None = None
 
     @property
     def n_epochs(self) -> int:
@@ -110,7 +112,7 @@ def train(
 ) -> TrainingState:
     """Train `recipe.epochs` epochs from `state`; return the state after them."""
     is_shared = not callbacks  # a user's callback may do what it likes to it
-    trainers: list[GraphTrainer] = []
+    built: list[tuple[GraphTrainer, float | None]] = []
 
     def build(compile_kwargs: dict[str, Any]) -> GraphTrainer:
         optimizer = compile_kwargs["optimizer"]
@@ -118,7 +120,7 @@ def train(
         if trainer is None:
             trainer = _new_trainer(arch, optimizer, is_shared)
         _load(trainer, state, arch, optimizer, recipe.seed)
-        trainers.append(trainer)
+        built.append((trainer, _learning_rate(optimizer)))
         return trainer
 
     callbacks = list(callbacks)
@@ -159,9 +161,9 @@ def train(
         )
     finally:
         for callback in callbacks:
-            callback.set_model(None)
-    (trainer,) = trainers
-    trained = _unload(trainer, state)
+            callback._model = None  # set_model is the user's to define
+    ((trainer, learning_rate),) = built
+    trained = _unload(trainer, state, learning_rate)
     if is_shared:
         _return_trainer(arch, trainer)
     return trained
@@ -176,16 +178,23 @@ def _load(
 ) -> None:
     """Set every variable of `trainer` that an earlier fit may have left otherwise."""
     trainer.set_weights(state.weights)
-    optimizer_state = state.optimizer or trainer.fresh_optimizer()
-    _assign(trainer.optimizer.variables, optimizer_state)
-    learning_rate = optimizer.get_config()["learning_rate"]
-    if isinstance(learning_rate, float):
+    variables = trainer.optimizer.variables
+    fits = state.optimizer_kind == trainer.optimizer_kind
+    if fits and len(state.optimizer) == len(variables):
+        _assign(variables, state.optimizer)
+    else:
+        _assign(variables, trainer.fresh_optimizer())
+    learning_rate = _learning_rate(optimizer)
+    if learning_rate is not None and not (
+        fits and learning_rate == state.learning_rate
+    ):
         trainer.optimizer.learning_rate = learning_rate
     seeds = np.random.RandomState(seed).randint(
         2**31 - 1, size=len(trainer.noise_variables)
     )
     fresh = [np.array([seed, 0]) for seed in seeds]
-    _assign(trainer.noise_variables, state.noise or fresh)
+    is_same = len(state.noise) == len(fresh)
+    _assign(trainer.noise_variables, state.noise if is_same else fresh)
     rates = (rate for rate in arch.rates if rate is not None)
     for layer in trainer.network.layers:
         if isinstance(layer, TunableDropout):
@@ -197,7 +206,9 @@ def _assign(variables: Sequence[Any], values: Sequence[Any]) -> None:
         assign(variable, value)
 
 
-def _unload(trainer: GraphTrainer, before: TrainingState) -> TrainingState:
+def _unload(
+    trainer: GraphTrainer, before: TrainingState, learning_rate: float | None
+) -> TrainingState:
     logs = trainer.history.history
     history = {n: [*before.history.get(n, ()), *logs[n]] for n in logs}
     return TrainingState(
@@ -205,7 +216,15 @@ def _unload(trainer: GraphTrainer, before: TrainingState) -> TrainingState:
         optimizer=[variable.numpy() for variable in trainer.optimizer.variables],
         noise=[variable.numpy() for variable in trainer.noise_variables],
         history={**before.history, **history},
+        optimizer_kind=trainer.optimizer_kind,
+        learning_rate=learning_rate,
     )
+
+
+def _learning_rate(optimizer: keras.Optimizer) -> float | None:
+    """The rate an optimizer has now; None for a schedule."""
+    rate = optimizer.get_config().get("learning_rate")
+    return rate if isinstance(rate, float) else None
 
 
 def _new_trainer(
@@ -232,7 +251,7 @@ def _key(arch: Architecture, optimizer: keras.Optimizer) -> tuple[Any, ...]:
     if is_elementwise(optimizer):
         fixed = replace(fixed, n_features=0, n_classes=0, hidden_layer_sizes=())
     config = {**optimizer.get_config(), "name": None}
-    if isinstance(config["learning_rate"], float):
+    if _learning_rate(optimizer) is not None:
         config["learning_rate"] = None
     return fixed, type(optimizer), json.dumps(config, sort_keys=True, default=repr)
 

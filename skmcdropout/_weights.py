@@ -39,6 +39,7 @@ def is_elementwise(optimizer: keras.Optimizer) -> bool:
     return (
         type(optimizer) in ELEMENTWISE
         and optimizer.clipnorm is None
+        and not optimizer.gradient_accumulation_steps
         and not optimizer.use_ema
     )
 

@@ -96,6 +96,20 @@ def test_hold_out_is_stratified_seeded_and_complete():
     assert not np.array_equal(hold_out(rows, y, 0.2, seed=1)[1], held)
 
 
+def test_weights_of_any_size_are_relative(table):
+    X, y, w = table
+    small = training_rows(X, y, w / 7, None, CLASSES).loss_weights
+    huge = training_rows(X, y, w * 1e306 / 7, None, CLASSES).loss_weights
+    assert_allclose(huge, small, rtol=1e-6)
+
+
+def test_a_class_that_weighs_nothing_is_left_out(table):
+    X, y, _ = table
+    rows, factors = training_rows(X, y, None, {"a": 0}, CLASSES)
+    assert set(y[rows]) == {1, 2}
+    assert_allclose(factors[rows], 1)
+
+
 def test_a_class_of_one_row_is_trained_on():
     y = np.array([0, 0, 0, 1, 1, 1, 2])
     train, held = hold_out(np.arange(7), y, 0.1, seed=0)

@@ -5,7 +5,13 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import binom
 
-from skmcdropout import MCDropoutClassifier, _sampling, _thinning, uncertainty
+from skmcdropout import (
+    MCDropoutClassifier,
+    _sampling,
+    _thinning,
+    _training,
+    uncertainty,
+)
 from skmcdropout._thinning import dropout_masks
 
 
@@ -135,10 +141,12 @@ def test_several_measures_are_columns(two_layers):
     assert classifier.predict_uncertainty(X, ("predictive_std",)).shape == (100, 1)
 
 
-def test_rate_zero_gives_identical_draws_and_no_mutual_information(blobs):
+@pytest.mark.parametrize("rate", [0, 0.0, [0]])
+def test_rate_zero_gives_identical_draws_and_no_mutual_information(blobs, rate):
     X, y = blobs
+    _training._idle.clear()
     classifier = MCDropoutClassifier(
-        (10,), dropout_rate=0.0, n_samples=5, epochs=2, random_state=0
+        (10,), dropout_rate=rate, n_samples=5, epochs=2, random_state=0
     ).fit(X, y)
     draws = classifier.sample_proba(X)
     assert draws.shape == (5, 60, 3)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
+from sklearn.utils._param_validation import InvalidParameterError
 
 from skmcdropout import MCDropoutClassifier, _training
 from skmcdropout._classifier import ACTIVATIONS
@@ -25,6 +26,7 @@ OPTIMIZERS = {
     ),
     "averaged": keras.optimizers.Adam(0.01, use_ema=True, ema_momentum=0.5),
     "layer-wise": keras.optimizers.Lamb(0.01),
+    "accumulated": keras.optimizers.Adam(0.01, gradient_accumulation_steps=2),
 }
 
 
@@ -200,7 +202,7 @@ def test_early_stopping_weighs_the_validation_rows(blobs):
 def test_warm_start_goes_on_as_if_it_had_never_stopped(blobs):
     whole = MCDropoutClassifier((5,), epochs=6, random_state=0).fit(*blobs)
     parts = MCDropoutClassifier((5,), epochs=2, warm_start=True, random_state=0)
-    parts.fit(*blobs).fit(*blobs).set_params(epochs=2).fit(*blobs)
+    parts.fit(*blobs).set_params(epochs=3).fit(*blobs).set_params(epochs=1).fit(*blobs)
     assert parts.n_iter_ == 6
     assert_allclose(parts.history_["loss"], whole.history_["loss"], rtol=1e-6)
     assert_allclose(parts.predict_proba(blobs[0]), whole.predict_proba(blobs[0]))
@@ -237,6 +239,11 @@ def test_partial_fit_needs_and_keeps_the_classes(blobs):
     with pytest.raises(ValueError, match="the same at each call"):
         classifier.partial_fit(X, y, classes=[0, 1, 2])
     assert_array_equal(classifier.predict_proba(X), proba)
+    with pytest.raises(ValueError, match="at least 2 classes"):
+        MCDropoutClassifier().partial_fit(X, y * 0, classes=[0])
+    with pytest.raises(InvalidParameterError, match="The 'batch_size' parameter"):
+        classifier.set_params(batch_size=0).partial_fit(X, y)
+    classifier.set_params(batch_size=32)
     with pytest.raises(ValueError, match="class_weight must be a dict or None"):
         classifier.set_params(class_weight="balanced").partial_fit(X, y)
 
@@ -246,6 +253,9 @@ def test_going_on_must_keep_network_and_classes(blobs):
     classifier = MCDropoutClassifier((5,), epochs=1, warm_start=True).fit(X, y)
     with pytest.raises(ValueError, match="must keep the network of the last fit"):
         classifier.set_params(hidden_layer_sizes=(6,)).fit(X, y)
+    with pytest.raises(ValueError, match="must keep the network of the last fit"):
+        classifier.set_params(hidden_layer_sizes=(5,), dropout_position="all").fit(X, y)
+    classifier.set_params(dropout_position="hidden")
     with pytest.raises(ValueError, match="must be given the same classes"):
         classifier.set_params(hidden_layer_sizes=(5,)).fit(X[:40], y[:40])
     assert classifier.n_iter_ == 1
@@ -277,9 +287,68 @@ def test_callbacks_see_batches_epochs_and_weights_and_can_stop(blobs):
         recorder.weights[-1], classifier.model_.get_weights(), strict=True
     ):
         assert_array_equal(seen, final)
-    plain = MCDropoutClassifier((5,), epochs=4, random_state=0).fit(X, y)
-    assert_allclose(classifier.predict_proba(X).sum(axis=1), 1, rtol=1e-5)
-    assert plain.n_iter_ == classifier.n_iter_ == 4
+    plain = MCDropoutClassifier(
+        (5,), epochs=4, callbacks=[keras.callbacks.Callback()], random_state=0
+    ).fit(X, y)
+    assert_array_equal(classifier.predict_proba(X), plain.predict_proba(X))
+
+
+def test_hooks_of_an_instance_are_called_and_can_stop_within_an_epoch(blobs):
+    seen = []
+
+    def stop(batch, logs):
+        seen.append(batch)
+        hook.model.stop_training = batch == 1
+
+    hook = keras.callbacks.LambdaCallback(on_train_batch_end=stop)
+    classifier = MCDropoutClassifier((5,), callbacks=hook, batch_size=10).fit(*blobs)
+    assert seen == [0, 1]  # of six batches
+    assert classifier.n_iter_ == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"callbacks": [keras.callbacks.Callback()]},
+        {"optimizer": "sgd"},
+        {"optimizer": "adamax"},
+        {"optimizer": keras.optimizers.Adam(clipnorm=1.0)},
+        {"dropout_rate": 0.5},
+        {"learning_rate": np.float32(0.1), "alpha": 1},
+    ],
+    ids=["callbacks", "sgd", "adamax", "clipnorm", "rate", "numbers"],
+)
+@pytest.mark.parametrize("is_back", [False, True])
+def test_going_on_with_other_parameters(blobs, change, is_back):
+    X, y = blobs
+    classifier = MCDropoutClassifier((5,), epochs=2, warm_start=True, random_state=0)
+    before = {name: classifier.get_params()[name] for name in change}
+    first, second = (change, before) if is_back else (before, change)
+    classifier.set_params(**first).fit(X, y)
+    weights = classifier.model_.get_weights()[0]
+    classifier.set_params(**second).partial_fit(X, y)
+    assert classifier.n_iter_ == 3
+    moved = abs(classifier.model_.get_weights()[0] - weights).max()
+    assert 0 < moved < 0.5
+
+
+def test_a_learning_rate_that_a_callback_lowered_stays_low(blobs):
+    def lowered(**parameters):
+        callback = keras.callbacks.ReduceLROnPlateau(
+            monitor="loss", factor=1e-6, patience=1, min_delta=10, min_lr=0
+        )
+        return MCDropoutClassifier(
+            (5,), callbacks=callback, warm_start=True, random_state=0, **parameters
+        )
+
+    whole = lowered(epochs=6).fit(*blobs)
+    parts = lowered(epochs=3).fit(*blobs)
+    weights = parts.model_.get_weights()[0]
+    parts.fit(*blobs)
+    assert abs(parts.model_.get_weights()[0] - weights).max() < 1e-4
+    assert_allclose(
+        parts.predict_proba(blobs[0]), whole.predict_proba(blobs[0]), atol=1e-4
+    )
 
 
 def test_keras_callbacks_work(blobs, tmp_path):
@@ -347,6 +416,9 @@ def test_a_loss_of_nan_says_so_with_the_epoch_and_what_to_try(blobs):
     ):
         classifier.set_params(optimizer=diverging, epochs=50).fit(X * 100, y)
     assert_array_equal(classifier.predict_proba(X), proba)
+    once = MCDropoutClassifier((5,), optimizer=keras.optimizers.SGD(1e38), epochs=1)
+    with pytest.raises(ValueError, match="became nan in epoch 1"):
+        once.set_params(batch_size=60).fit(X * 1000, y)  # the only update is the last
 
 
 def test_an_interrupted_fit_leaves_the_estimator_as_it_was(blobs):
