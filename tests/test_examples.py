@@ -24,3 +24,13 @@ def test_example(path, tmp_path):
     assert done.returncode == 0, done.stderr
     assert f"figure saved: {path.stem}.png" in done.stdout
     assert (tmp_path / f"{path.stem}.png").stat().st_size > 10_000
+
+
+def test_the_code_in_the_readme_runs(tmp_path):
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    code = readme.split("```python\n")[1].split("```")[0]
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    assert "mcdropoutclassifier__dropout_rate" in done.stdout
