@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from skmcdropout._sampling import Wanted
 
 ACTIVATIONS = {
-    "celu",
     "elu",
     "gelu",
     "hard_sigmoid",

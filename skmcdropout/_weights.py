@@ -155,7 +155,7 @@ class FreeWeights:
 
 def assign(variable: Any, value: Any) -> None:
     """Assign to a variable of Keras or TensorFlow, whatever shape Keras shows."""
-    if isinstance(variable, keras.Variable):
+    if not isinstance(variable, tf.Variable):
         variable = variable.value
     variable.assign(value)
 
