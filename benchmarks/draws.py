@@ -16,18 +16,23 @@ NETWORKS = [((100,), 0.2), ((100,), 0.5), ((100, 100), 0.2), ((100, 100), 0.5)]
 
 
 def summary(
-    sampler: Sampler, X: NDArray[np.float32], n_draws: int, sampling: str
+    draws: Sampler, X: NDArray[np.float32], n_draws: int, sampling: str
 ) -> dict[str, NDArray[np.float64]]:
     """Probabilities and all measures from one set of masks."""
-    mean, *rest = sampler.draw(X, n_draws, sampling, "summary")
+    mean, *rest = draws.draw(X, n_draws, sampling, "summary")
     return {"predict_proba": mean, **from_summary(mean, *rest)}
 
 
+def sampler(classifier: MCDropoutClassifier, seed: int) -> Sampler:
+    """Draws of a fitted classifier from masks of another seed."""
+    return Sampler(classifier._arch, classifier._sampler.weights, seed)
+
+
 def reference(
-    network: object, X: NDArray[np.float32], n_sets: int
+    classifier: MCDropoutClassifier, X: NDArray[np.float32], n_sets: int
 ) -> NDArray[np.float64]:
     """The mean of `n_sets` thousand independent draws."""
-    sets = (Sampler(network, 10**6 + i) for i in range(n_sets))
+    sets = (sampler(classifier, 10**6 + i) for i in range(n_sets))
     return np.mean([s.draw(X, 1000, "independent", "mean")[0] for s in sets], axis=0)
 
 
@@ -41,18 +46,15 @@ def main(quick: bool) -> None:
         X, y = load(return_X_y=True)
         X = StandardScaler().fit_transform(X).astype(np.float32)
         for hidden, rate in NETWORKS:
-            network = (
-                MCDropoutClassifier(hidden, dropout_rate=rate, random_state=0)
-                .fit(X[:400], y[:400])
-                .model_
-            )
+            classifier = MCDropoutClassifier(hidden, dropout_rate=rate, random_state=0)
+            classifier.fit(X[:400], y[:400])
             X_test = X[400:448]
-            exact = reference(network, X_test, n_thousand)
+            exact = reference(classifier, X_test, n_thousand)
             ratios = []
             for n_draws in all_draws:
                 found = {
                     sampling: [
-                        summary(Sampler(network, seed), X_test, n_draws, sampling)
+                        summary(sampler(classifier, seed), X_test, n_draws, sampling)
                         for seed in range(n_seeds)
                     ]
                     for sampling in ("independent", "stratified")
