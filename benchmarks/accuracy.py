@@ -46,6 +46,8 @@ def main(quick: bool) -> None:
         "wine": load_wine,
         "breast cancer": load_breast_cancer,
     }
+    if quick:
+        del loaders["digits"]
     lines = []
     for name, load in loaders.items():
         X, y = load(return_X_y=True)
@@ -64,15 +66,15 @@ def main(quick: bool) -> None:
                     found.setdefault(column, []).append(scores(y_test, proba))
 
                 fitted = clone(ours).fit(X_train, y_train)
-                add("ours, same network: MC dropout", fitted.predict_proba(X_test))
+                add("same network: MC dropout", fitted.predict_proba(X_test))
                 fitted.set_params(n_samples=0)
-                add("… weight scaling", fitted.predict_proba(X_test))
+                add("same network: weight scaling", fitted.predict_proba(X_test))
                 keras = clone(plain).fit(X_train, y_train)
-                add("plain Keras, weight scaling", keras.predict_proba(X_test))
+                add("same in plain Keras", keras.predict_proba(X_test))
                 default = MCDropoutClassifier(random_state=seed).fit(X_train, y_train)
                 add("defaults: MC dropout", default.predict_proba(X_test))
                 default.set_params(n_samples=0)
-                add("… weight scaling ", default.predict_proba(X_test))
+                add("defaults: weight scaling", default.predict_proba(X_test))
                 mlp = MLPClassifier(random_state=seed).fit(X_train, y_train)
                 add("`MLPClassifier()`", mlp.predict_proba(X_test))
         lines.append([name, *map(cell, found.values())])

@@ -178,7 +178,7 @@ print(held() - before)
 
 
 def memory_left(quick: bool) -> None:
-    n_fits = 80 if quick else 200
+    n_fits = 60 if quick else 200
     left = [
         float(
             subprocess.run(
