@@ -1,5 +1,8 @@
 """Around and inside the tools of scikit-learn."""
 
+import subprocess
+import sys
+
 import joblib
 import numpy as np
 import pandas as pd
@@ -192,6 +195,27 @@ def test_memory_trains_each_rate_and_fold_once(
     quick.set_params(memory=memory, random_state=None).fit(X, y)
     quick.fit(X, y)
     assert len(fits) == 4 + 12 + 2  # not determined by what could be hashed
+
+
+def test_another_process_finds_what_was_trained(quick, moons, tmp_path):
+    X, y = moons
+    np.savez(tmp_path / "data.npz", X=X, y=y)
+    quick.set_params(memory="cache", epochs=2)
+    joblib.dump(quick, tmp_path / "unfitted.joblib")
+    script = (
+        "import joblib, numpy as np\n"
+        "from skmcdropout import _fitting\n"
+        "{}\n"
+        "data = np.load('data.npz')\n"
+        "classifier = joblib.load('unfitted.joblib').fit(data['X'], data['y'])\n"
+        "np.save('proba.npy', classifier.predict_proba(data['X']))\n"
+    )
+    proba = []
+    for change in ("", "_fitting.train = None  # must not be called"):
+        code = script.format(change)
+        subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
+        proba.append(np.load(tmp_path / "proba.npy"))
+    assert_array_equal(*proba)
 
 
 def test_a_damaged_cache_is_not_trusted(quick, moons, tmp_path):
