@@ -43,14 +43,14 @@ def fit_network(
     if not going_on:
         estimator._seeds = _draw_seeds(estimator.random_state)
     initial_seed, training_seed, split_seed, mask_seed = estimator._seeds
-    layer_seeds = np.random.RandomState(initial_seed).randint(
-        MAX_SEED, size=2 * len(arch.rates)
-    )
-    initial = initial_weights(arch, layer_seeds.tolist(), estimator.kernel_initializer)
-    state = TrainingState(initial)
     if going_on:
-        state = TrainingState(estimator._sampler.weights, *estimator._progress)
         _check_same_network(estimator._arch, arch)
+        state = TrainingState(estimator._sampler.weights, *estimator._progress)
+    else:
+        rng = np.random.RandomState(initial_seed)
+        seeds = rng.randint(MAX_SEED, size=2 * len(arch.rates)).tolist()
+        initializer = estimator.kernel_initializer
+        state = TrainingState(initial_weights(arch, seeds, initializer))
     rows, loss_weights = training_rows(
         X, y, weights, estimator.class_weight, estimator.classes_
     )
