@@ -104,7 +104,7 @@ def first_prediction_and_row_counts() -> None:
         X = rows(n_rows, sizes[0])
         ours, keras = [], []
         for _ in range(3):
-            _sampling._compiled.cache_clear()
+            _sampling.compiled_chain.cache_clear()
             classifier = fitted(sizes)
             ours.append(seconds(partial(classifier.predict_proba, X), 1, warm=False))
             first_of_keras = partial(classifier.model_.predict, X, verbose=0)

@@ -7,6 +7,25 @@ from dataclasses import dataclass
 
 import numpy as np
 
+#: Activations of Keras that treat each unit by itself.
+ELEMENTWISE_ACTIVATIONS = {
+    "elu",
+    "gelu",
+    "hard_sigmoid",
+    "hard_silu",
+    "leaky_relu",
+    "linear",
+    "mish",
+    "relu",
+    "relu6",
+    "selu",
+    "sigmoid",
+    "silu",
+    "softplus",
+    "softsign",
+    "tanh",
+}
+
 
 @dataclass(frozen=True)
 class Architecture:

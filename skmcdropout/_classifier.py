@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -20,33 +20,16 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
     _check_sample_weight,
     check_is_fitted,
-    validate_data,
 )
 
+from skmcdropout._architecture import ELEMENTWISE_ACTIVATIONS
+from skmcdropout._inputs import Rows, check_rows, check_rows_and_labels, take
 from skmcdropout.uncertainty import check_measures, from_summary
 
 if TYPE_CHECKING:
     import keras
 
     from skmcdropout._sampling import Wanted
-
-ACTIVATIONS = {
-    "elu",
-    "gelu",
-    "hard_sigmoid",
-    "hard_silu",
-    "leaky_relu",
-    "linear",
-    "mish",
-    "relu",
-    "relu6",
-    "selu",
-    "sigmoid",
-    "silu",
-    "softplus",
-    "softsign",
-    "tanh",
-}
 
 KERNEL_INITIALIZERS = {
     "glorot_normal",
@@ -213,7 +196,8 @@ class MCDropoutClassifier(ClassifierMixin, BaseEstimator):
             "array-like",
             Interval(Integral, 1, None, closed="left"),
         ],
-        "activation": [StrOptions(ACTIVATIONS)],
+        "activation": [StrOptions(ELEMENTWISE_ACTIVATIONS)],
+        "model": [callable, None],
         "dropout_rate": [Interval(Real, 0, 1, closed="left"), "array-like"],
         "dropout_position": [
             StrOptions({"hidden", "all"}),
@@ -248,6 +232,7 @@ class MCDropoutClassifier(ClassifierMixin, BaseEstimator):
         hidden_layer_sizes: int | Sequence[int] = (200,),
         activation: str = "relu",
         *,
+        model: Callable[..., keras.Model] | None = None,
         dropout_rate: float | Sequence[float] = 0.2,
         dropout_position: str | int = "hidden",
         n_samples: int = 100,
@@ -269,9 +254,11 @@ class MCDropoutClassifier(ClassifierMixin, BaseEstimator):
         memory: Any = None,
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
+        **model_parameters: Any,
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
+        self.model = model
         self.dropout_rate = dropout_rate
         self.dropout_position = dropout_position
         self.n_samples = n_samples
@@ -293,6 +280,118 @@ class MCDropoutClassifier(ClassifierMixin, BaseEstimator):
         self.memory = memory
         self.random_state = random_state
         self.verbose = verbose
+        for name, value in model_parameters.items():
+            if not name.startswith("model__"):
+                raise TypeError(
+                    f"{type(self).__name__}.__init__() got an unexpected keyword "
+                    f"argument {name!r}. (A parameter of model is model__{name}.)"
+                )
+            setattr(self, name, value)
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Get the parameters, those of `model` included.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Without meaning here: no parameter is an estimator.
+
+        Returns
+        -------
+        params : dict
+            Values by name.
+
+        """
+        routed = {n: v for n, v in vars(self).items() if n.startswith("model__")}
+        return {**super().get_params(deep=False), **routed}
+
+    def set_params(self, **params: Any) -> MCDropoutClassifier:
+        """Set parameters, those of `model` as ``model__name``.
+
+        Parameters
+        ----------
+        **params : dict
+            Values by name.
+
+        Returns
+        -------
+        self : MCDropoutClassifier
+            The estimator.
+
+        """
+        routed = {n: v for n, v in params.items() if n.startswith("model__")}
+        super().set_params(**{n: v for n, v in params.items() if n not in routed})
+        vars(self).update(routed)
+        return self
+
+    @classmethod
+    def from_keras(
+        cls,
+        model: keras.Model,
+        classes: ArrayLike | None = None,
+        *,
+        from_logits: bool | None = None,
+        **params: Any,
+    ) -> MCDropoutClassifier:
+        """Make a fitted classifier of a Keras model that is trained already.
+
+        Nothing is trained, and the model is copied. `partial_fit` goes on training
+        from its weights, and so does `fit` with ``warm_start=True``; otherwise `fit`
+        starts afresh with a network like it.
+
+        Parameters
+        ----------
+        model : keras.Model
+            Sequential, functional or subclassed, with an output for each class, or a
+            single one for the second of two.
+        classes : array-like of shape (n_classes,), default=None
+            Labels in the order of the model's outputs; None numbers them from 0.
+        from_logits : bool, default=None
+            Whether the outputs are logits rather than probabilities. None reads it
+            from the activation the model ends in, "softmax" (for a single output
+            "sigmoid") or "linear".
+        **params : dict
+            Parameters of the classifier, like `n_samples` and `random_state`.
+
+        Returns
+        -------
+        classifier : MCDropoutClassifier
+            Fitted. `classes_` and the columns of `predict_proba` are sorted, as ever.
+
+        Raises
+        ------
+        ValueError
+            If the outputs do not fit `classes` or are not probabilities, if it can't
+            be said what they are, if a layer draws at random in a way that is not
+            known, or if Keras can't build the model again from its configuration.
+
+        Warns
+        -----
+        UserWarning
+            If nothing in the model can be sampled.
+
+        Examples
+        --------
+        >>> import keras
+        >>> from skmcdropout import MCDropoutClassifier
+        >>> network = keras.Sequential([
+        ...     keras.Input((28, 28)),
+        ...     keras.layers.Flatten(),
+        ...     keras.layers.Dense(100, activation="relu"),
+        ...     keras.layers.Dropout(0.5),
+        ...     keras.layers.Dense(10, activation="softmax"),
+        ... ])  # and trained, or keras.models.load_model("network.keras")
+        >>> clf = MCDropoutClassifier.from_keras(network, random_state=0)
+        >>> clf.predict_proba([[[0.0] * 28] * 28]).shape
+        (1, 10)
+
+        """
+        from skmcdropout._fitting import take_over
+
+        estimator = cls(**params)
+        estimator._validate_params()
+        take_over(estimator, model, classes, from_logits)
+        return estimator
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
@@ -541,7 +640,7 @@ class MCDropoutClassifier(ClassifierMixin, BaseEstimator):
 
     def _draw(self, X: ArrayLike, wanted: Wanted) -> tuple[NDArray[np.float32], ...]:
         check_is_fitted(self)
-        data = validate_data(self, X, dtype=np.float32, reset=False)
+        data = check_rows(self, X)
         asked = {"n_samples": self.n_samples, "sampling": self.sampling}
         validate_parameter_constraints(
             {name: self._parameter_constraints[name] for name in asked},
@@ -556,21 +655,21 @@ class MCDropoutClassifier(ClassifierMixin, BaseEstimator):
         y: ArrayLike,
         sample_weight: ArrayLike | None,
         reset: bool = True,
-    ) -> tuple[NDArray[np.float32], NDArray[Any], NDArray[np.float64] | None]:
+    ) -> tuple[Rows, NDArray[Any], NDArray[np.float64] | None]:
         """Checked data without the rows of weight zero."""
-        data, labels = validate_data(self, X, y, dtype=np.float32, reset=reset)
+        data, labels = check_rows_and_labels(self, X, y, reset=reset)
         check_classification_targets(labels)
         if sample_weight is None:
             return data, labels, None
         weights = _check_sample_weight(
-            sample_weight, data, dtype=np.float64, ensure_non_negative=True
+            sample_weight, labels, dtype=np.float64, ensure_non_negative=True
         )
         counted = weights > 0
         if not counted.any():
             raise ValueError(
                 "sample_weight must hold at least one positive weight. Got only zeros."
             )
-        return data[counted], labels[counted], weights[counted]
+        return take(data, counted), labels[counted], weights[counted]
 
     def _become(self, attempt: MCDropoutClassifier) -> MCDropoutClassifier:
         """Take over all that a successful `attempt` learned, at one stroke."""
@@ -578,7 +677,7 @@ class MCDropoutClassifier(ClassifierMixin, BaseEstimator):
         return self
 
     @property
-    def model_(self) -> keras.Sequential:
+    def model_(self) -> keras.Model:
         """The trained network, with ordinary Dropout layers."""
         if not hasattr(self, "_sampler"):
             raise AttributeError(
@@ -597,7 +696,7 @@ class MCDropoutClassifier(ClassifierMixin, BaseEstimator):
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         if "_sampler" in state:
-            from skmcdropout._sampling import Sampler
+            from skmcdropout._fitting import make_sampler
 
             *_, mask_seed = self._seeds
-            self._sampler = Sampler(self._arch, state["_sampler"], mask_seed)
+            self._sampler = make_sampler(self._arch, state["_sampler"], mask_seed)

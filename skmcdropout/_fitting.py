@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,11 @@ from sklearn.utils.validation import check_memory
 
 from skmcdropout import __version__
 from skmcdropout._architecture import Architecture, rates_by_layer
+from skmcdropout._blueprint import Blueprint
+from skmcdropout._building import Plan, adopt, plan, refuse_routed
 from skmcdropout._network import initial_weights
+from skmcdropout._network_sampling import NetworkSampler
+from skmcdropout._optimizers import described
 from skmcdropout._rows import hold_out, training_rows
 from skmcdropout._sampling import Sampler
 from skmcdropout._training import Recipe, TrainingData, TrainingState, train
@@ -28,7 +33,7 @@ MAX_SEED = 2**31 - 1
 
 def fit_network(
     estimator: MCDropoutClassifier,
-    X: NDArray[np.float32],
+    X: Any,
     y: NDArray[np.int64],
     weights: NDArray[np.float64] | None,
     *,
@@ -39,20 +44,17 @@ def fit_network(
 
     With `going_on` training goes on from the fitted attributes there are.
     """
-    arch = _architecture(estimator)
     if not going_on:
         estimator._seeds = _draw_seeds(estimator.random_state)
-    initial_seed, training_seed, split_seed, mask_seed = estimator._seeds
-    if going_on:
-        _check_same_network(estimator._arch, arch)
-        state = TrainingState(estimator._sampler.weights, *estimator._progress)
+    _, training_seed, split_seed, mask_seed = estimator._seeds
+    if estimator.model is None:
+        arch, weights_before, table, optimizer = _plan_mlp(estimator, X, going_on)
     else:
-        rng = np.random.RandomState(initial_seed)
-        seeds = rng.randint(MAX_SEED, size=2 * len(arch.rates)).tolist()
-        initializer = estimator.kernel_initializer
-        state = TrainingState(initial_weights(arch, seeds, initializer))
+        arch, weights_before, table, optimizer = plan(estimator, X, y, going_on)
+    progress = estimator._progress if going_on else ()
+    state = TrainingState(weights_before, *progress)
     rows, loss_weights = training_rows(
-        X, y, weights, estimator.class_weight, estimator.classes_
+        table, y, weights, estimator.class_weight, estimator.classes_
     )
     validation_rows = rows[:0]
     if estimator.early_stopping and not one_epoch:
@@ -60,14 +62,14 @@ def fit_network(
             rows, y, estimator.validation_fraction, split_seed
         )
     recipe = Recipe(
-        optimizer=_plain_optimizer(estimator.optimizer),
+        optimizer=optimizer,
         learning_rate=float(estimator.learning_rate),
         batch_size=estimator.batch_size,
         epochs=1 if one_epoch else estimator.epochs,
         n_iter_no_change=estimator.n_iter_no_change,
         seed=training_seed,
     )
-    data = TrainingData(X, y, loss_weights, rows, validation_rows)
+    data = TrainingData(table, y, loss_weights, rows, validation_rows)
     callbacks, verbose = _callback_list(estimator.callbacks), int(estimator.verbose)
     if _is_cacheable(estimator) and not one_epoch:
         memory = check_memory(estimator.memory)
@@ -84,7 +86,45 @@ def fit_network(
         state.learning_rate,
     )
     estimator._arch = arch
-    estimator._sampler = Sampler(arch, state.weights, mask_seed)
+    estimator._sampler = make_sampler(arch, state.weights, mask_seed)
+
+
+def take_over(
+    estimator: MCDropoutClassifier,
+    network: keras.Model,
+    classes: Any,
+    from_logits: bool | None,
+) -> None:
+    """Set the fitted attributes from a trained network."""
+    weights = adopt(estimator, network, classes, from_logits)
+    estimator.history_, estimator.n_iter_ = {}, 0
+    estimator._progress = ()
+    estimator._seeds = _draw_seeds(estimator.random_state)
+    estimator._sampler = make_sampler(estimator._arch, weights, estimator._seeds[-1])
+
+
+def make_sampler(
+    arch: Architecture | Blueprint, weights: Sequence[NDArray[Any]], seed: int
+) -> Sampler | NetworkSampler:
+    """What draws from a network of either kind."""
+    if isinstance(arch, Blueprint):
+        return NetworkSampler(arch, weights, seed)
+    return Sampler(arch, weights, seed)
+
+
+def _plan_mlp(
+    estimator: MCDropoutClassifier, X: NDArray[np.float32], going_on: bool
+) -> Plan:
+    refuse_routed(estimator)
+    arch = _architecture(estimator)
+    optimizer = described(estimator.optimizer)
+    if going_on:
+        _check_same_network(estimator._arch, arch)
+        return Plan(arch, estimator._sampler.weights, X, optimizer)
+    rng = np.random.RandomState(estimator._seeds[0])
+    seeds = rng.randint(MAX_SEED, size=2 * len(arch.rates)).tolist()
+    weights = initial_weights(arch, seeds, estimator.kernel_initializer)
+    return Plan(arch, weights, X, optimizer)
 
 
 def _architecture(estimator: MCDropoutClassifier) -> Architecture:
@@ -122,30 +162,6 @@ def _draw_seeds(random_state: Any) -> tuple[int, ...]:
     return tuple(rng.randint(MAX_SEED, size=4).tolist())
 
 
-def _plain_optimizer(optimizer: Any) -> Any:
-    """An optimizer's name or class, or the class and configuration of an instance."""
-    if isinstance(optimizer, str):
-        try:
-            keras.optimizers.get(optimizer)
-        except ValueError:
-            raise ValueError(
-                "optimizer must be a name that Keras knows, like 'adam' or 'sgd', or "
-                "the class or an instance of any Keras optimizer. "
-                f"Got {optimizer!r} instead."
-            ) from None
-    if isinstance(optimizer, (str, type)):
-        return optimizer
-    try:
-        config = optimizer.get_config()
-        type(optimizer).from_config(config)
-    except Exception as error:  # whatever a configuration of the user's may raise
-        raise ValueError(
-            "optimizer, an instance, must be one that Keras can make again from its "
-            f"configuration (get_config, from_config). Got {optimizer!r}, and {error}"
-        ) from error
-    return type(optimizer), config
-
-
 def _callback_list(callbacks: Any) -> list[keras.callbacks.Callback]:
     given = callbacks if isinstance(callbacks, (list, tuple)) else [callbacks]
     given = [] if callbacks is None else list(given)
@@ -158,8 +174,13 @@ def _callback_list(callbacks: Any) -> list[keras.callbacks.Callback]:
     return given
 
 
-def _check_same_network(before: Architecture, now: Architecture) -> None:
+def _check_same_network(before: Architecture | Blueprint, now: Architecture) -> None:
     """Only rates and penalties may change between one training and the next."""
+    if isinstance(before, Blueprint):
+        raise ValueError(
+            "Going on training (warm_start=True or partial_fit) must keep the network "
+            "of the last fit, which was built by model. Got model=None."
+        )
 
     def fixed(arch: Architecture) -> tuple[Any, ...]:
         dropped = tuple(rate is not None for rate in arch.rates)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, Literal
 
@@ -11,15 +11,9 @@ import numpy as np
 import tensorflow as tf
 
 from skmcdropout._architecture import Architecture
+from skmcdropout._masks import Floats, dropout_masks
 from skmcdropout._network import build_network
-from skmcdropout._thinning import (
-    Floats,
-    Structure,
-    Thinned,
-    dropout_masks,
-    read_chain,
-    thin,
-)
+from skmcdropout._thinning import Chain, Structure, Thinned, read_chain, thin
 
 #: Largest array of activations that a chunk of rows may need, in floats (16 MB):
 #: larger ones leave the cache and would break the promised memory bound.
@@ -78,44 +72,66 @@ class Sampler:
         of votes (n,) and the predicted class's standard deviation (n,). With
         `n_samples` 0 the only draw is the network with nothing dropped.
         """
-        thinned = self._thinned(n_samples, sampling)
-        run = _compiled(thinned.structure, wanted)
-        n_chunk = CHUNK_FLOATS // thinned.row_floats // ROW_MULTIPLE * ROW_MULTIPLE
-        n_chunk = max(n_chunk, ROW_MULTIPLE)
-        row_axis = 1 if wanted == "draws" else 0
-        results: tuple[Floats, ...] = ()
-        for start in range(0, len(X), n_chunk):
-            rows = slice(start, min(start + n_chunk, len(X)))
-            outputs = run(_filled_up(X[rows]), *thinned.tensors)
-            outputs = [output.numpy() for output in outputs]
-            if not results:
-                results = tuple(_for_rows(o, row_axis, len(X)) for o in outputs)
-            for result, output in zip(results, outputs, strict=True):
-                kept = np.moveaxis(output, row_axis, 0)[: rows.stop - start]
-                np.moveaxis(result, row_axis, 0)[rows] = kept
-        return results
+        return draw_thinned(self._thinned(n_samples, sampling), X, wanted)
 
     def _thinned(self, n_samples: int, sampling: str) -> Thinned:
         asked, weights = (n_samples, sampling), self.weights
         if self._last is not None:
             last_asked, last_weights, thinned = self._last
-            if asked == last_asked and _same(weights, last_weights):
+            if asked == last_asked and same(weights, last_weights):
                 return thinned
         chain = read_chain(self._arch, weights)
-        sampled = [layer for layer in chain.layers if layer.rate and n_samples]
-        masks = dropout_masks(
-            self._seed,
-            n_samples,
-            [len(layer.kernel) for layer in sampled],
-            [layer.rate for layer in sampled],
-            sampling,
-        )
-        thinned = thin(chain, masks)
+        thinned = sample_chain(chain, self._seed, n_samples, sampling)
         self._last = asked, weights, thinned
         return thinned
 
 
-def _same(weights: Sequence[Floats], others: Sequence[Floats]) -> bool:
+def sample_chain(chain: Chain, seed: int, n_samples: int, sampling: str) -> Thinned:
+    """The draws of a chain; with `n_samples` 0 the chain with nothing dropped."""
+    sampled = [layer for layer in chain.layers if layer.rate and n_samples]
+    masks = dropout_masks(
+        seed,
+        n_samples,
+        [len(layer.kernel) for layer in sampled],
+        [layer.rate for layer in sampled],
+        sampling,
+    )
+    return thin(chain, masks)
+
+
+def draw_thinned(thinned: Thinned, X: Floats, wanted: Wanted) -> tuple[Floats, ...]:
+    """What is wanted of the draws of a chain; see `Sampler.draw`."""
+    compiled = compiled_chain(thinned.structure, wanted)
+    return over_chunks(
+        X,
+        CHUNK_FLOATS // thinned.row_floats,
+        lambda rows: compiled(rows, *thinned.tensors),
+        wanted,
+    )
+
+
+def over_chunks(
+    X: Floats,
+    n_chunk: int,
+    run: Callable[[Any], Sequence[Any]],
+    wanted: Wanted,
+) -> tuple[Floats, ...]:
+    """Results of `run` on about `n_chunk` rows of `X` at a time, put together."""
+    n_chunk = max(n_chunk // ROW_MULTIPLE * ROW_MULTIPLE, ROW_MULTIPLE)
+    row_axis = 1 if wanted == "draws" else 0
+    results: tuple[Floats, ...] = ()
+    for start in range(0, len(X), n_chunk):
+        rows = slice(start, min(start + n_chunk, len(X)))
+        outputs = [output.numpy() for output in run(_filled_up(X[rows]))]
+        if not results:
+            results = tuple(_for_rows(o, row_axis, len(X)) for o in outputs)
+        for result, output in zip(results, outputs, strict=True):
+            kept = np.moveaxis(output, row_axis, 0)[: rows.stop - start]
+            np.moveaxis(result, row_axis, 0)[rows] = kept
+    return results
+
+
+def same(weights: Sequence[Floats], others: Sequence[Floats]) -> bool:
     return weights is others or all(map(np.array_equal, weights, others))
 
 
@@ -131,7 +147,7 @@ def _for_rows(chunk: Floats, row_axis: int, n_rows: int) -> Floats:
 
 
 @cache
-def _compiled(structure: Structure, wanted: Wanted) -> Any:
+def compiled_chain(structure: Structure, wanted: Wanted) -> Any:
     """The forward pass, compiled once for networks of every width."""
     functions = [keras.activations.get(name) for name in structure.activations]
 
@@ -146,7 +162,7 @@ def _compiled(structure: Structure, wanted: Wanted) -> Any:
             if is_masked:
                 h = h * next(masks)
             h = activate(tf.matmul(h, kernel) + bias)
-        return _results(h, wanted)
+        return results(h, wanted)
 
     def spec(rank: int) -> tf.TensorSpec:
         return tf.TensorSpec([None] * rank, tf.float32)
@@ -163,7 +179,7 @@ def _compiled(structure: Structure, wanted: Wanted) -> Any:
     return function.get_concrete_function()
 
 
-def _results(p: Any, wanted: Wanted) -> tuple[Any, ...]:
+def results(p: Any, wanted: Wanted) -> tuple[Any, ...]:
     """What is wanted of draws (n_draws, rows, classes); formulas: `uncertainty`."""
     if wanted == "draws":
         return (p,)

@@ -17,38 +17,11 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from skmcdropout._architecture import Architecture
+from skmcdropout._masks import Floats
 from skmcdropout._network import EPSILON
-
-Floats = NDArray[np.float32]
 
 #: Largest set of thinned weights, in floats (64 MB); they are kept between predictions.
 THINNED_FLOATS = 2**24
-
-
-def dropout_masks(
-    seed: int,
-    n_draws: int,
-    widths: Sequence[int],
-    rates: Sequence[float],
-    sampling: str,
-) -> list[Floats]:
-    """Masks of shape (n_draws, width), one a dropout position: 0 or 1 / (1 - rate).
-
-    "independent": each entry is its own Bernoulli variable. "stratified": so is each
-    draw, but a unit's n_draws uniforms fall one into each of n_draws equal strata, in
-    random order (a Latin hypercube), so that each unit is kept as often as it should
-    be and the mean over draws varies less.
-    """
-    rng = np.random.RandomState(seed)
-    masks = []
-    for width, rate in zip(widths, rates, strict=True):
-        uniforms = rng.random_sample((width, n_draws))
-        if sampling == "stratified":
-            strata = rng.random_sample((width, n_draws)).argsort(axis=1)
-            uniforms = (strata + uniforms) / n_draws
-        keep = rate <= uniforms.T
-        masks.append(np.ascontiguousarray(keep / (1 - rate), dtype=np.float32))
-    return masks
 
 
 class Affine(NamedTuple):

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from skmcdropout._outputs import Outputs
 from skmcdropout._weights import FreeWeights, OwnWeights, assign
 
 #: Rows that several epochs together may train in one call: some tenths of a second.
@@ -77,12 +78,16 @@ class GraphTrainer(keras.Model):
         optimizer: keras.Optimizer,
         loss: keras.Loss,
         is_free: bool,
+        read_rows: Callable[[Any], Any] = lambda x: x,
+        outputs: Outputs | None = None,
     ) -> None:
         super().__init__()
         self.network = network
-        self.outputs = network.outputs  # scikeras counts them
+        self.outputs = [network.name]  # scikeras counts them
         self.compile(optimizer=optimizer, loss=loss)
         self._loss_fn = loss
+        self._read_rows = read_rows
+        self._outputs = outputs
         self._weights = (FreeWeights if is_free else OwnWeights)(network, optimizer)
         self._initial_optimizer = [v.numpy() for v in optimizer.variables]
         self.noise_variables = [
@@ -92,9 +97,8 @@ class GraphTrainer(keras.Model):
             )
             if variable.name == "seed_generator_state"
         ]
-        width = [None] if is_free else network.input_shape[1:]
         data = [
-            tf.TensorSpec([None, *width], tf.float32),
+            tf.TensorSpec([None, None], tf.float32),
             tf.TensorSpec([None], tf.int32),
             tf.TensorSpec([None], tf.float32),
         ]
@@ -269,12 +273,14 @@ class GraphTrainer(keras.Model):
                 p, updated, penalties = self.network.stateless_call(
                     weights.split(values, shapes),
                     [tf.convert_to_tensor(other) for other in weights.others],
-                    tf.gather(x, rows),
+                    self._read_rows(tf.gather(x, rows)),
                     training=True,
                     return_losses=True,
                 )
                 loss = self._loss_fn(
-                    tf.gather(y, rows), p, sample_weight=tf.gather(w, rows)
+                    self._targets(tf.gather(y, rows)),
+                    p,
+                    sample_weight=tf.gather(w, rows),
                 )
                 loss = tf.add_n([loss, *penalties])
             self.optimizer.apply(tape.gradient(loss, values), weights.slots)
@@ -288,6 +294,9 @@ class GraphTrainer(keras.Model):
         _, losses = tf.while_loop(lambda batch, _: batch < last, step, (first, losses))
         return losses.stack()
 
+    def _targets(self, y: Any) -> Any:
+        return y if self._outputs is None else self._outputs.targets(y, self._loss_fn)
+
     def _evaluate_eagerly(
         self, shapes: Any, x: Any, y: Any, w: Any, rows: Any
     ) -> tuple[Any, Any]:
@@ -296,12 +305,14 @@ class GraphTrainer(keras.Model):
         p, _ = self.network.stateless_call(
             weights.split([slot.value for slot in weights.slots], shapes),
             [tf.convert_to_tensor(other) for other in weights.others],
-            tf.gather(x, rows),
+            self._read_rows(tf.gather(x, rows)),
             training=False,
         )
         labels, factors = tf.gather(y, rows), tf.gather(w, rows)
         factors = tf.math.divide_no_nan(factors, tf.reduce_mean(factors))
-        loss = self._loss_fn(labels, p, sample_weight=factors)
+        loss = self._loss_fn(self._targets(labels), p, sample_weight=factors)
+        if self._outputs is not None:
+            p = self._outputs.probabilities(p)
         hits = tf.cast(tf.argmax(p, axis=-1, output_type=tf.int32) == labels, p.dtype)
         return loss, tf.reduce_mean(hits * factors)
 

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skmcdropout._architecture import Architecture
+from skmcdropout._blueprint import Blueprint
 from skmcdropout._network import build_network
 from skmcdropout._trainer import GraphTrainer, TunableDropout
 from skmcdropout._weights import assign, is_elementwise
@@ -103,7 +104,7 @@ class TrainingState:
 
 
 def train(
-    arch: Architecture,
+    arch: Architecture | Blueprint,
     state: TrainingState,
     data: TrainingData,
     recipe: Recipe,
@@ -148,7 +149,7 @@ def train(
         **routed,
     )
     codes = np.arange(arch.n_classes)
-    backend.initialize(np.zeros((arch.n_classes, arch.n_features), np.float32), codes)
+    backend.initialize(np.zeros((arch.n_classes, data.X.shape[1]), np.float32), codes)
     try:
         backend.fit(
             data.X,
@@ -172,7 +173,7 @@ def train(
 def _load(
     trainer: GraphTrainer,
     state: TrainingState,
-    arch: Architecture,
+    arch: Architecture | Blueprint,
     optimizer: keras.Optimizer,
     seed: int,
 ) -> None:
@@ -195,10 +196,11 @@ def _load(
     fresh = [np.array([seed, 0]) for seed in seeds]
     is_same = len(state.noise) == len(fresh)
     _assign(trainer.noise_variables, state.noise if is_same else fresh)
-    rates = (rate for rate in arch.rates if rate is not None)
-    for layer in trainer.network.layers:
-        if isinstance(layer, TunableDropout):
-            layer.rate.assign(next(rates))
+    if isinstance(arch, Architecture):
+        rates = (rate for rate in arch.rates if rate is not None)
+        for layer in trainer.network.layers:
+            if isinstance(layer, TunableDropout):
+                layer.rate.assign(next(rates))
 
 
 def _assign(variables: Sequence[Any], values: Sequence[Any]) -> None:
@@ -228,13 +230,24 @@ def _learning_rate(optimizer: keras.Optimizer) -> float | None:
 
 
 def _new_trainer(
-    arch: Architecture, optimizer: keras.Optimizer, is_shared: bool
+    arch: Architecture | Blueprint, optimizer: keras.Optimizer, is_shared: bool
 ) -> GraphTrainer:
+    optimizer = type(optimizer).from_config(optimizer.get_config())
+    if isinstance(arch, Blueprint):
+        network = arch.build(0, trust=True)
+        return GraphTrainer(
+            network,
+            optimizer,
+            arch.make_loss(),
+            is_free=False,
+            read_rows=lambda table: arch.arguments(network, table),
+            outputs=arch.outputs,
+        )
     seeds = [0] * (2 * len(arch.rates))
     dropout = TunableDropout if is_shared else keras.layers.Dropout
     return GraphTrainer(
         build_network(arch, seeds, dropout=dropout),
-        type(optimizer).from_config(optimizer.get_config()),
+        optimizer,
         LOSS(),
         is_free=is_shared and is_elementwise(optimizer),
     )
@@ -244,12 +257,14 @@ _idle: OrderedDict[tuple[Any, ...], list[GraphTrainer]] = OrderedDict()
 _idle_lock = threading.Lock()
 
 
-def _key(arch: Architecture, optimizer: keras.Optimizer) -> tuple[Any, ...]:
+def _key(arch: Architecture | Blueprint, optimizer: keras.Optimizer) -> tuple[Any, ...]:
     """What a compiled trainer can't change."""
-    rates = tuple(None if rate is None else 0.5 for rate in arch.rates)
-    fixed = replace(arch, rates=rates)
-    if is_elementwise(optimizer):
-        fixed = replace(fixed, n_features=0, n_classes=0, hidden_layer_sizes=())
+    if isinstance(arch, Blueprint):
+        fixed = arch.without_names()
+    else:
+        fixed = replace(arch, rates=tuple(r if r is None else 0.5 for r in arch.rates))
+        if is_elementwise(optimizer):
+            fixed = replace(fixed, n_features=0, n_classes=0, hidden_layer_sizes=())
     config = {**optimizer.get_config(), "name": None}
     if _learning_rate(optimizer) is not None:
         config["learning_rate"] = None
@@ -257,14 +272,14 @@ def _key(arch: Architecture, optimizer: keras.Optimizer) -> tuple[Any, ...]:
 
 
 def _take_trainer(
-    arch: Architecture, optimizer: keras.Optimizer
+    arch: Architecture | Blueprint, optimizer: keras.Optimizer
 ) -> GraphTrainer | None:
     with _idle_lock:
         idle = _idle.get(_key(arch, optimizer))
         return idle.pop() if idle else None
 
 
-def _return_trainer(arch: Architecture, trainer: GraphTrainer) -> None:
+def _return_trainer(arch: Architecture | Blueprint, trainer: GraphTrainer) -> None:
     key = _key(arch, trainer.optimizer)
     with _idle_lock:
         _idle.setdefault(key, []).append(trainer)

@@ -12,7 +12,7 @@ from skmcdropout import (
     _training,
     uncertainty,
 )
-from skmcdropout._thinning import dropout_masks
+from skmcdropout._masks import dropout_masks
 
 
 def masks(sampling, n_draws=50, width=4000, rate=0.3):
@@ -177,10 +177,10 @@ def test_predictions_follow_the_weights_of_the_model(two_layers):
 
 def test_networks_of_all_widths_and_numbers_of_draws_share_one_compilation(blobs):
     X, y = blobs
-    _sampling._compiled.cache_clear()
+    _sampling.compiled_chain.cache_clear()
     for width, n_samples in [(5, 10), (6, 20), (7, 30)]:
         classifier = MCDropoutClassifier((width,), n_samples=n_samples, epochs=1)
         classifier.fit(X, y)
         for n_rows in range(1, 60, 7):
             classifier.predict_proba(X[:n_rows])
-    assert _sampling._compiled.cache_info().misses == 1
+    assert _sampling.compiled_chain.cache_info().misses == 1

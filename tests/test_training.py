@@ -11,7 +11,7 @@ from sklearn.base import clone
 from sklearn.utils._param_validation import InvalidParameterError
 
 from skmcdropout import MCDropoutClassifier, _training
-from skmcdropout._classifier import ACTIVATIONS
+from skmcdropout._architecture import ELEMENTWISE_ACTIVATIONS
 from skmcdropout._network import build_network
 
 OPTIMIZERS = {
@@ -482,6 +482,6 @@ def test_a_trainer_forgets_the_networks_before(blobs, monkeypatch, parameters):
 
 
 def test_few_trainers_are_kept(blobs):
-    for activation in sorted(ACTIVATIONS):
+    for activation in sorted(ELEMENTWISE_ACTIVATIONS):
         MCDropoutClassifier((3,), activation, epochs=1).fit(*blobs)
     assert len(_training._idle) == _training.MAX_IDLE_TRAINERS

@@ -1,0 +1,218 @@
+"""A Keras network of the user's in plain values: enough to build it again, anywhere."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import random
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from types import FunctionType
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from skmcdropout._inputs import InputSpec, Rows, Shapes, pack
+from skmcdropout._noise_layers import check_samplable
+from skmcdropout._optimizers import as_json, from_json
+from skmcdropout._outputs import FunctionLoss, Outputs, compiled_loss
+
+_generators_lock = threading.RLock()
+
+
+@contextlib.contextmanager
+def seeded_generators(seed: int) -> Iterator[None]:
+    """Seed the generators Keras draws its default seeds from, and restore them."""
+    with _generators_lock:
+        before = random.getstate(), np.random.get_state()
+        random.seed(seed)
+        np.random.seed(seed)
+        try:
+            yield
+        finally:
+            random.setstate(before[0])
+            np.random.set_state(before[1])
+
+
+@dataclass(frozen=True)
+class Blueprint:
+    """A network, weights apart.
+
+    `config` is Keras's, as JSON; `custom_objects` are the classes and functions of the
+    user's that it names; `inputs` is None where the network does not say; `row_shapes`
+    are those of the rows it was built with.
+    """
+
+    config: str
+    custom_objects: tuple[tuple[str, Any], ...]
+    inputs: tuple[InputSpec, ...]
+    row_shapes: Shapes
+    outputs: Outputs
+    loss: str | None = None
+    optimizer: str | None = None
+
+    def build(self, seed: int, trust: bool = False) -> keras.Model:
+        """A new network with new weights, drawn from `seed`.
+
+        Lambda layers hold code, which Keras runs only where one says `trust`.
+        """
+        with (
+            seeded_generators(seed),
+            keras.utils.custom_object_scope(dict(self.custom_objects)),
+        ):
+            network = keras.saving.deserialize_keras_object(
+                json.loads(self.config), safe_mode=False if trust else None
+            )
+            ensure_built(network, self.row_shapes)
+        return network
+
+    def pack(self, X: Rows) -> tuple[NDArray[np.float32], Shapes]:
+        """`X` as one table and the shapes of its rows; see `_inputs.pack`."""
+        return pack(X, self.inputs)
+
+    def unpack(self, table: Any, row_shapes: Shapes) -> list[Any]:
+        """The network's inputs, in order, from rows of a table, in a graph."""
+        sizes = [math.prod(shape) for shape in row_shapes]
+        parts = tf.split(table, sizes, axis=1) if len(sizes) > 1 else [table]
+        inputs = []
+        for part, shape, spec in zip(parts, row_shapes, self.inputs, strict=True):
+            x = tf.reshape(part, [-1, *shape])
+            inputs.append(tf.cast(x, tf.int32) if spec.is_integer else x)
+        return inputs
+
+    def arguments(self, network: keras.Model, table: Any) -> Any:
+        """What to call `network` with, from rows of a table, in a graph."""
+        inputs = self.unpack(table, self.row_shapes)
+        if not hasattr(network, "_run_through_graph"):
+            return inputs[0]
+        return keras.tree.pack_sequence_as(network.input, inputs)
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes."""
+        return len(self.outputs.order)
+
+    def without_names(self) -> Blueprint:
+        """The same for networks that differ in the names of their layers alone."""
+        config = json.loads(self.config)
+        names: dict[str, str] = {}
+
+        def rename(value: Any) -> Any:
+            if isinstance(value, dict):
+                return {
+                    k: names.setdefault(v, f"name {len(names)}")
+                    if k == "name" and isinstance(v, str)
+                    else rename(v)
+                    for k, v in value.items()
+                }
+            if isinstance(value, list):
+                is_reference = len(value) == 3 and value[0] in names
+                if is_reference and all(type(n) is int for n in value[1:]):
+                    return [names[value[0]], *value[1:]]
+                return [rename(v) for v in value]
+            return value
+
+        config = json.dumps(rename(config), sort_keys=True)
+        return replace(self, config=config, inputs=())
+
+    def make_optimizer(self) -> keras.Optimizer | None:
+        """A new optimizer like the one the network was compiled with; None for none."""
+        if self.optimizer is None:
+            return None
+        with keras.utils.custom_object_scope(dict(self.custom_objects)):
+            return from_json(self.optimizer)
+
+    def make_loss(self) -> keras.Loss:
+        """The loss to train with."""
+        if self.loss is None:
+            return self.outputs.default_loss()
+        with keras.utils.custom_object_scope(dict(self.custom_objects)):
+            loss = keras.losses.get(json.loads(self.loss))
+        return loss if isinstance(loss, keras.Loss) else FunctionLoss(loss)
+
+
+def draw_up(
+    network: keras.Model,
+    row_shapes: Shapes,
+    n_classes: int,
+    from_logits: bool | None = None,
+) -> Blueprint:
+    """The blueprint of a built network, checked for all that is asked of it."""
+    check_samplable(network)
+    loss = compiled_loss(network)
+    optimizer = network.optimizer if network.compiled else None
+    try:
+        plain = keras.saving.serialize_keras_object(network)
+    except Exception as error:  # whatever a get_config of the user's may raise
+        raise _not_plain(network, error) from error
+    blueprint = Blueprint(
+        config=json.dumps({k: v for k, v in plain.items() if k != "compile_config"}),
+        custom_objects=_custom_objects(network, loss, optimizer),
+        inputs=input_specs(network),
+        row_shapes=row_shapes,
+        outputs=Outputs.read(network, row_shapes, n_classes, from_logits, loss),
+        loss=None if loss is None else json.dumps(keras.losses.serialize(loss)),
+        optimizer=None if optimizer is None else as_json(optimizer),
+    )
+    try:
+        again = blueprint.build(0, trust=True)
+    except Exception as error:
+        raise _not_plain(network, error) from error
+    shapes = [w.shape for w in network.get_weights()]
+    if shapes != [w.shape for w in again.get_weights()]:
+        raise _not_plain(network, "the weights of the one built again differ.")
+    return blueprint
+
+
+def _not_plain(network: keras.Model, error: Any) -> ValueError:
+    return ValueError(
+        "The model must be one that Keras can build again from its configuration "
+        "(get_config and from_config of every layer and model of your own). Got "
+        f"{network.name!r}, and {error}"
+    )
+
+
+def ensure_built(network: keras.Model, row_shapes: Shapes) -> None:
+    """Create the weights of a network that waits for its first input."""
+    if isinstance(network, keras.Sequential):
+        if not network.built:
+            (shape,) = row_shapes
+            network.build((None, *shape))
+    elif not hasattr(network, "_run_through_graph"):
+        (shape,) = row_shapes
+        network(np.zeros((1, *shape), np.float32), training=False)
+
+
+def input_specs(network: keras.Model) -> tuple[InputSpec, ...]:
+    """What a built network says of its inputs."""
+    if not getattr(network, "inputs", None):
+        built_for = (network.get_build_config() or {}).get("input_shape")
+        if not isinstance(built_for, (tuple, list)) or None in built_for[1:]:
+            raise ValueError(
+                "A model with a call method of its own must take one input of known "
+                f"shape. Got {network.name!r}, built for {built_for}."
+            )
+        return (InputSpec("inputs", tuple(built_for[1:]), False),)
+    return tuple(
+        InputSpec(x.name, tuple(x.shape[1:]), "int" in str(x.dtype))
+        for x in network.inputs
+    )
+
+
+def _custom_objects(network: keras.Model, *more: Any) -> tuple[tuple[str, Any], ...]:
+    """Classes and functions that are not Keras's, by the names configurations use."""
+    found: dict[str, Any] = {}
+    layers = network._flatten_layers()
+    held = [value for layer in layers for value in vars(layer).values()]
+    for value in [*layers, *held, *more]:
+        custom = value if isinstance(value, FunctionType) else type(value)
+        is_named = isinstance(value, FunctionType) or hasattr(value, "get_config")
+        if is_named and not custom.__module__.startswith(("keras.", "builtins")):
+            found[custom.__name__] = custom
+            found[keras.saving.get_registered_name(custom)] = custom
+    return tuple(sorted(found.items()))

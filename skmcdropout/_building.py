@@ -1,0 +1,281 @@
+"""From `model`, a function of the user's, to the blueprint and weights of its network.
+
+The function has scikeras's form: ``model(meta, **parameters)``.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils.multiclass import type_of_target
+from sklearn.utils.validation import column_or_1d
+
+from skmcdropout._architecture import Architecture
+from skmcdropout._blueprint import (
+    Blueprint,
+    draw_up,
+    ensure_built,
+    input_specs,
+    seeded_generators,
+)
+from skmcdropout._inputs import Rows, Shapes
+from skmcdropout._noise_layers import has_noise
+from skmcdropout._optimizers import described, made
+from skmcdropout._outputs import count_outputs
+
+if TYPE_CHECKING:
+    from skmcdropout._classifier import MCDropoutClassifier
+
+PREFIX = "model__"
+
+#: Parameters that say what `model` says.
+MLP_ONLY = (
+    "hidden_layer_sizes",
+    "activation",
+    "dropout_position",
+    "batch_normalization",
+    "kernel_initializer",
+    "alpha",
+    "max_norm",
+)
+
+
+class Plan(NamedTuple):
+    """What to train: a network, its weights before, its rows, with which optimizer."""
+
+    arch: Architecture | Blueprint
+    weights: Sequence[NDArray[Any]]
+    table: NDArray[np.float32]
+    optimizer: Any
+
+
+@dataclass(frozen=True)
+class SameNetwork:
+    """A `model` that builds a network like one there was, with new weights."""
+
+    blueprint: Blueprint
+
+    def __call__(self) -> keras.Model:
+        """Build it; the caller seeds the generators."""
+        network = self.blueprint.build(np.random.randint(2**31 - 1), trust=True)
+        optimizer = self.blueprint.make_optimizer()
+        if optimizer is not None:
+            network.compile(optimizer=optimizer, loss=self.blueprint.make_loss())
+        return network
+
+    def __repr__(self) -> str:
+        return f"<network of {self.blueprint.n_classes} classes>"
+
+
+def plan(
+    estimator: MCDropoutClassifier, X: Rows, y: NDArray[np.int64], going_on: bool
+) -> Plan:
+    """Build the network of `estimator.model`, or go on with the one there is."""
+    optimizer = described(estimator.optimizer)
+    new_optimizer = made(optimizer, float(estimator.learning_rate))
+    arguments = _arguments(estimator, X, y, new_optimizer)
+    shown = {n: v for n, v in arguments.items() if n not in ("meta", "compile_kwargs")}
+    built_with = repr({name: shown[name] for name in sorted(shown)})
+    if going_on and not isinstance(estimator._arch, Blueprint):
+        raise ValueError(
+            "Going on training (warm_start=True or partial_fit) must keep the network "
+            "of the last fit, which model did not build. Clone the estimator to train "
+            "another."
+        )
+    if going_on and built_with == estimator._built_with:
+        blueprint, weights = estimator._arch, estimator._sampler.weights
+    else:
+        blueprint, weights = _build(estimator, arguments, X)
+        if going_on:
+            weights = _same_shapes(estimator._sampler.weights, weights)
+    estimator._built_with = built_with
+    compiled_with = blueprint.make_optimizer()
+    if compiled_with is not None:
+        if "compile_kwargs" not in arguments:
+            _refuse_set(estimator, ("optimizer", "learning_rate"), _COMPILED)
+        optimizer = described(compiled_with)
+    table, row_shapes = blueprint.pack(X)
+    return Plan(replace(blueprint, row_shapes=row_shapes), weights, table, optimizer)
+
+
+_COMPILED = "has no meaning beside a model that is compiled with an optimizer"
+
+
+def adopt(
+    estimator: MCDropoutClassifier,
+    network: Any,
+    classes: Any,
+    from_logits: bool | None,
+) -> Sequence[NDArray[Any]]:
+    """Set what there is to know of a trained network, which stays as it is."""
+    if not isinstance(network, keras.Model) or not network.built:
+        raise ValueError(
+            "model must be a trained keras.Model, with weights. "
+            f"Got {network!r} instead."
+        )
+    row_shapes = tuple(
+        tuple(n or 1 for n in spec.shape) for spec in input_specs(network)
+    )
+    n_units = count_outputs(network, row_shapes)
+    if classes is None:
+        classes = np.arange(2 if n_units == 1 else n_units)
+    classes = column_or_1d(classes)
+    if len(np.unique(classes)) != len(classes) or len(classes) < 2:
+        raise ValueError(
+            "classes must hold at least 2 labels, each one once, in the order of the "
+            f"model's outputs. Got {classes} instead."
+        )
+    blueprint = draw_up(network, row_shapes, len(classes), from_logits)
+    weights = [np.array(weight) for weight in network.get_weights()]
+    if not all(np.isfinite(weight).all() for weight in weights):
+        raise ValueError("The model's weights must be finite. Got NaN or infinity.")
+    if blueprint.optimizer is not None:
+        _refuse_set(estimator, ("optimizer", "learning_rate"), _COMPILED)
+    _warn_without_noise(network)
+    estimator.model = SameNetwork(blueprint)
+    estimator.classes_ = np.unique(classes)
+    estimator._arch = replace(blueprint, outputs=blueprint.outputs.for_classes(classes))
+    estimator._built_with = repr({})
+    if len(blueprint.inputs) == 1 and blueprint.inputs[0].shape:
+        n_features = blueprint.inputs[0].shape[0]
+        if n_features is not None:
+            estimator.n_features_in_ = n_features
+    return weights
+
+
+def refuse_routed(estimator: MCDropoutClassifier) -> None:
+    """Refuse parameters for `model` where there is none."""
+    for name, value in estimator.get_params(deep=False).items():
+        if name.startswith(PREFIX):
+            raise ValueError(
+                f"{name} must stand beside a function as model, of which it is a "
+                f"parameter. Got {name}={value!r} and model=None."
+            )
+
+
+def _arguments(
+    estimator: MCDropoutClassifier, X: Rows, y: NDArray[Any], optimizer: Any
+) -> dict[str, Any]:
+    """What `estimator.model` is called with: what it takes of what there is."""
+    function = estimator.model
+    if isinstance(function, keras.Model):
+        raise ValueError(
+            "model must be a function that returns a new keras.Model, so that each fit "
+            f"has its own. Got the model {function.name!r} itself; a trained one "
+            "becomes a classifier by MCDropoutClassifier.from_keras."
+        )
+    _refuse_set(estimator, MLP_ONLY, "has no meaning beside model, which builds all")
+    parameters = inspect.signature(function).parameters
+    takes_all = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    takes = [n for n, p in parameters.items() if p.kind is not p.VAR_KEYWORD]
+    given = {
+        name.removeprefix(PREFIX): value
+        for name, value in estimator.get_params(deep=False).items()
+        if name.startswith(PREFIX)
+    }
+    for name in given:
+        if name not in takes and not takes_all:
+            close = difflib.get_close_matches(name, takes, n=1)
+            hint = f" Did you mean {PREFIX}{close[0]}?" if close else ""
+            raise ValueError(
+                f"{PREFIX}{name} must be a parameter of model, which has {takes}. "
+                f"Got {given[name]!r}.{hint}"
+            )
+    if "dropout_rate" in takes and "dropout_rate" not in given:
+        given["dropout_rate"] = estimator.dropout_rate
+    else:
+        reason = f"is given to model as {PREFIX}dropout_rate already"
+        if "dropout_rate" not in given:
+            reason = "must be a parameter of model to be set"
+        _refuse_set(estimator, ("dropout_rate",), reason)
+    offered = {
+        "meta": _meta(estimator, X, y),
+        "compile_kwargs": {"optimizer": optimizer},
+    }
+    for name, value in offered.items():
+        if name in takes or (takes_all and name == "meta"):
+            given.setdefault(name, value)
+    return given
+
+
+def _build(
+    estimator: MCDropoutClassifier, arguments: dict[str, Any], X: Rows
+) -> tuple[Blueprint, Sequence[NDArray[Any]]]:
+    """Call `estimator.model` and check what it returns."""
+    row_shapes = _row_shapes(X)
+    with seeded_generators(estimator._seeds[0]):
+        network = estimator.model(**arguments)
+        if not isinstance(network, keras.Model):
+            raise ValueError(
+                "model must be a function that returns a keras.Model. "
+                f"Got {network!r}, of type {type(network).__name__}."
+            )
+        ensure_built(network, row_shapes)
+    blueprint = draw_up(network, row_shapes, len(estimator.classes_))
+    blueprint.outputs.check_loss(blueprint.make_loss())
+    _warn_without_noise(network)
+    return blueprint, network.get_weights()
+
+
+def _same_shapes(
+    before: Sequence[NDArray[Any]], now: Sequence[NDArray[Any]]
+) -> Sequence[NDArray[Any]]:
+    shapes = [[w.shape for w in weights] for weights in (before, now)]
+    if shapes[0] != shapes[1]:
+        raise ValueError(
+            "Going on training (warm_start=True or partial_fit) must keep the network "
+            f"of the last fit, with weights of the shapes {shapes[0]}. "
+            f"Got {shapes[1]}; clone the estimator to train another."
+        )
+    return before
+
+
+def _warn_without_noise(network: keras.Model) -> None:
+    if not has_noise(network):
+        warnings.warn(
+            f"The model {network.name!r} has no dropout or noise layer with a rate "
+            "above 0: there is nothing to sample, all draws are the same, and the "
+            "measures of disagreement are 0.",
+            UserWarning,
+            stacklevel=2,
+        )
+
+
+def _row_shapes(X: Rows) -> Shapes:
+    arrays = [X[n] for n in sorted(X)] if isinstance(X, Mapping) else [X]
+    return tuple(array.shape[1:] for array in arrays)
+
+
+def _meta(estimator: MCDropoutClassifier, X: Rows, y: NDArray[Any]) -> dict[str, Any]:
+    """What scikeras tells a model function of the data."""
+    n_classes = len(estimator.classes_)
+    meta = {
+        "classes_": estimator.classes_,
+        "n_classes_": n_classes,
+        "target_type_": type_of_target(y),
+        "n_outputs_": 1,
+        "n_outputs_expected_": 1 if n_classes == 2 else n_classes,
+        "X_dtype_": np.dtype(np.float32),
+    }
+    if isinstance(X, Mapping):
+        return meta | {"X_shape_": {name: array.shape for name, array in X.items()}}
+    return meta | {"X_shape_": X.shape, "n_features_in_": X.shape[1]}
+
+
+def _refuse_set(
+    estimator: MCDropoutClassifier, names: tuple[str, ...], why: str
+) -> None:
+    """Refuse parameters that are not at their defaults."""
+    defaults = inspect.signature(type(estimator)).parameters
+    for name in names:
+        value, default = getattr(estimator, name), defaults[name].default
+        if value is not default and repr(value) != repr(default):
+            raise ValueError(f"{name} {why}. Got {name}={value!r}.")

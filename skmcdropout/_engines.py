@@ -1,0 +1,225 @@
+"""The two ways to draw from a Keras network, each for rows of one shape.
+
+`ChainEngine`: all noise is dropout among the Dense layers at the end. `GraphEngine`:
+any other network.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from skmcdropout._blueprint import Blueprint
+from skmcdropout._graph import Pass, get_mask, random_operations
+from skmcdropout._inputs import Shapes
+from skmcdropout._masks import Floats, kept_units, normal_noise
+from skmcdropout._noise_layers import has_noise
+from skmcdropout._sampling import (
+    CHUNK_FLOATS,
+    ROW_MULTIPLE,
+    Wanted,
+    compiled_chain,
+    over_chunks,
+    results,
+    sample_chain,
+)
+from skmcdropout._tail import in_line, read_tail
+from skmcdropout._thinning import Chain, Thinned
+
+#: Largest array of activations that ROW_MULTIPLE rows may need, in floats (128 MB):
+#: beyond it the draws are taken in groups.
+GROUP_FLOATS = 2**25
+
+
+def engine(
+    network: keras.Model, blueprint: Blueprint, shapes: Shapes
+) -> ChainEngine | GraphEngine:
+    """What draws from `network` for rows of `shapes`."""
+    steps = in_line(network)
+    if steps is None:
+        return GraphEngine(_Head((), blueprint, shapes), [network], blueprint)
+    n_before = next((i for i, step in enumerate(steps) if has_noise(step)), len(steps))
+    head = _Head(steps[:n_before], blueprint, shapes)
+    if head.has_mask:  # of time steps: it goes with a tensor only within one function
+        return GraphEngine(_Head((), blueprint, shapes), steps, blueprint)
+    steps = steps[n_before:]
+    if read_tail(steps, head.shape, blueprint.outputs) is not None:
+        return ChainEngine(head, steps, blueprint)
+    return GraphEngine(head, steps, blueprint)
+
+
+class _Head:
+    """What is computed once for all draws, compiled: tensors from rows of a table."""
+
+    def __init__(
+        self, steps: Sequence[Any], blueprint: Blueprint, shapes: Shapes
+    ) -> None:
+        self.has_mask = False
+
+        def forward(table: Any) -> list[Any]:
+            inputs = blueprint.unpack(table, shapes)
+            if not steps:
+                return inputs
+            x = Pass().run(steps, inputs)
+            self.has_mask = get_mask(x) is not None
+            return [x]
+
+        width = sum(math.prod(shape) for shape in shapes)
+        self.compute = _concrete(forward, tf.TensorSpec([None, width], tf.float32))
+        outputs = self.compute.structured_outputs
+        self.specs = [tf.TensorSpec(x.shape, x.dtype) for x in outputs]
+        self.shape = tuple(self.specs[0].shape[1:])
+        self.row_floats = max(map(_row_floats, self.compute.graph.get_operations()))
+
+
+class ChainEngine:
+    """Draws of a network whose noise begins among the Dense layers it ends in."""
+
+    def __init__(self, head: _Head, tail: Sequence[Any], blueprint: Blueprint) -> None:
+        self._head = head
+        self._tail = tail
+        self._outputs = blueprint.outputs
+
+    def weights(self) -> list[Floats]:
+        """The weights that `sample` depends on, as they are now."""
+        return [
+            keras.ops.convert_to_numpy(weight)
+            for layer in self._tail
+            for weight in layer.weights
+        ]
+
+    def sample(self, seed: int, n_samples: int, sampling: str) -> Thinned:
+        """All draws' thinned weights."""
+        chain = read_tail(self._tail, self._head.shape, self._outputs)
+        assert isinstance(chain, Chain)
+        return sample_chain(chain, seed, n_samples, sampling)
+
+    def draw(self, thinned: Thinned, table: Floats, wanted: Wanted) -> Any:
+        """What is wanted of the draws for each row of `table`."""
+        compiled = compiled_chain(thinned.structure, wanted)
+        width = math.prod(self._head.shape)
+
+        def run(rows: Any) -> Any:
+            (h,) = self._head.compute(rows)
+            return compiled(tf.reshape(h, [-1, width]), *thinned.tensors)
+
+        row_floats = max(self._head.row_floats, thinned.row_floats)
+        return over_chunks(table, CHUNK_FLOATS // row_floats, run, wanted)
+
+
+class Noise(NamedTuple):
+    """The noise of all draws: (n_draws, n_kept) and (n_draws, n_normal)."""
+
+    kept: Any
+    normal: Any
+
+
+class GraphEngine:
+    """Draws of any network, each layer called once on the rows of many draws."""
+
+    def __init__(self, head: _Head, tail: Sequence[Any], blueprint: Blueprint) -> None:
+        self._head = head
+        self._tail = tail
+        self._blueprint = blueprint
+        self._passes: dict[bool, tuple[Any, Pass]] = {}
+
+    def weights(self) -> list[Floats]:
+        """Nothing: the noise depends on no weights."""
+        return []
+
+    def sample(self, seed: int, n_samples: int, sampling: str) -> Noise | None:
+        """The noise of all draws; None where nothing is drawn."""
+        if not n_samples or not any(map(has_noise, self._tail)):
+            return None
+        rng = np.random.RandomState(seed)
+        drawn: dict[str, list[Any]] = {
+            "kept": [np.empty((n_samples, 0), bool)],
+            "normal": [np.empty((n_samples, 0), np.float32)],
+        }
+        for law in self._compiled(True)[1].laws:
+            if law.variable == "kept":
+                noise = kept_units(rng, n_samples, law.size, law.rate, sampling)
+            else:
+                noise = normal_noise(rng, n_samples, law.size, sampling)
+            drawn[law.variable].append(noise)
+        return Noise(*(tf.constant(np.hstack(drawn[name])) for name in drawn))
+
+    def draw(self, noise: Noise | None, table: Floats, wanted: Wanted) -> Any:
+        """What is wanted of the draws for each row of `table`."""
+        forward, traced = self._compiled(noise is not None)
+        n_draws = 1 if noise is None else len(noise.kept)
+        operations = forward.graph.get_operations()
+        n_before = traced.n_operations_before_noise or len(operations)
+        before = max(map(_row_floats, operations[:n_before]))
+        after = max(map(_row_floats, operations[n_before:]), default=1)
+        n_group = max(1, min(n_draws, GROUP_FLOATS // (ROW_MULTIPLE * after)))
+        row_floats = max(self._head.row_floats, before, n_group * after)
+
+        def run(rows: Any) -> Any:
+            inputs = self._head.compute(rows)
+            if noise is None:
+                return reduced(forward(*inputs))
+            groups = range(0, n_draws, n_group)
+            draws = [
+                forward(*inputs, *(part[i : i + n_group] for part in noise))
+                for i in groups
+            ]
+            return reduced(tf.concat(draws, axis=0) if len(draws) > 1 else draws[0])
+
+        reduced = _compiled_results(wanted, self._blueprint.n_classes)
+        return over_chunks(table, CHUNK_FLOATS // row_floats, run, wanted)
+
+    def _compiled(self, with_noise: bool) -> tuple[Any, Pass]:
+        if with_noise not in self._passes:
+            self._passes[with_noise] = self._trace(with_noise)
+        return self._passes[with_noise]
+
+    def _trace(self, with_noise: bool) -> tuple[Any, Pass]:
+        traced: list[Pass] = []
+
+        def forward(*tensors: Any) -> Any:
+            n_inputs = len(self._head.specs)
+            inputs, noise = tensors[:n_inputs], tensors[n_inputs:]
+            traced.append(Pass(*noise))
+            outputs = traced[-1].run(self._tail, inputs)
+            return self._blueprint.outputs.probabilities(traced[-1].per_draw(outputs))
+
+        noise_specs = [
+            tf.TensorSpec([None, None], tf.bool),
+            tf.TensorSpec([None, None], tf.float32),
+        ]
+        specs = [*self._head.specs, *(noise_specs if with_noise else [])]
+        function = _concrete(forward, *specs)
+        found = random_operations(function)
+        if found:
+            raise ValueError(
+                "The model must draw random numbers in layers that are known alone, so "
+                f"that its predictions can be repeated. Got the operations {found}."
+            )
+        return function, traced[-1]
+
+
+@cache
+def _compiled_results(wanted: Wanted, n_classes: int) -> Any:
+    return _concrete(
+        lambda p: results(p, wanted), tf.TensorSpec([None, None, n_classes], tf.float32)
+    )
+
+
+def _concrete(function: Callable[..., Any], *specs: tf.TensorSpec) -> Any:
+    return tf.function(function, specs, autograph=False).get_concrete_function()
+
+
+def _row_floats(operation: Any) -> int:
+    """Floats that the largest output of a graph's operation needs for one row."""
+    sizes = [1]
+    for x in operation.outputs:
+        if x.shape.rank and x.shape[0] is None:
+            sizes.append(math.prod(n for n in x.shape[1:] if n is not None))
+    return max(sizes)

@@ -1,0 +1,72 @@
+"""Draws of any Keras network: `NetworkSampler` is to it what `Sampler` is to an MLP."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from skmcdropout._blueprint import Blueprint
+from skmcdropout._engines import ChainEngine, GraphEngine, engine
+from skmcdropout._inputs import Rows, Shapes
+from skmcdropout._masks import Floats
+from skmcdropout._sampling import Wanted, same
+
+
+class NetworkSampler:
+    """Draws of one trained network, from noise that depends on `seed` alone.
+
+    Its Keras network is built at the first prediction or when somebody asks for it, and
+    from then on its variables are what counts, since they can be changed.
+    """
+
+    def __init__(
+        self, blueprint: Blueprint, weights: Sequence[Floats], seed: int
+    ) -> None:
+        self._blueprint = blueprint
+        self._weights = weights
+        self._seed = seed
+        self._network: keras.Model | None = None
+        self._engines: dict[Shapes, ChainEngine | GraphEngine] = {}
+        self._last: tuple[Any, Sequence[Floats], Any] | None = None
+
+    @property
+    def network(self) -> keras.Model:
+        """The trained network."""
+        if self._network is None:
+            network = self._blueprint.build(self._seed)
+            network.set_weights(self._weights)
+            self._network = network
+        return self._network
+
+    @property
+    def weights(self) -> Sequence[Floats]:
+        """The weights as they are now, in the order of ``network.get_weights()``."""
+        if self._network is not None:
+            self._weights = self._network.get_weights()
+        return self._weights
+
+    def draw(
+        self, X: Rows, n_samples: int, sampling: str, wanted: Wanted
+    ) -> tuple[Floats, ...]:
+        """Draw `n_samples` times for every row of `X`; see `Sampler.draw`."""
+        table, shapes = self._blueprint.pack(X)
+        if shapes not in self._engines:
+            self._engines[shapes] = engine(self.network, self._blueprint, shapes)
+        noise = self._noise(shapes, n_samples, sampling)
+        drawn = self._engines[shapes].draw(noise, table, wanted)
+        p = drawn[0][0] if wanted == "draws" else drawn[0]
+        self._blueprint.outputs.check_probabilities(p)
+        return drawn
+
+    def _noise(self, shapes: Shapes, n_samples: int, sampling: str) -> Any:
+        """What was drawn last, if all it depends on is the same."""
+        asked, weights = (shapes, n_samples, sampling), self._engines[shapes].weights()
+        if self._last is not None:
+            last_asked, last_weights, noise = self._last
+            if asked == last_asked and same(weights, last_weights):
+                return noise
+        noise = self._engines[shapes].sample(self._seed, n_samples, sampling)
+        self._last = asked, weights, noise
+        return noise

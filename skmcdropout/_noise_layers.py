@@ -1,0 +1,151 @@
+"""The layers of Keras that draw at random, and the law by which each of them does."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import keras
+
+layers = keras.layers
+
+#: Layers that do nothing but add noise; so do those derived from them.
+NOISE_LAYERS = (
+    layers.Dropout,  # and the spatial ones, and our own
+    layers.GaussianDropout,
+    layers.AlphaDropout,
+    layers.GaussianNoise,
+)
+
+
+@dataclass(frozen=True)
+class Law:
+    """Noise of one place in a network: ``x * factor + addend``, per draw.
+
+    `variable` names what is drawn for each entry of `shape`: "kept", whether an entry
+    is kept (1 or 0, with probability 1 - `rate`), or "normal", a standard normal.
+    `factor` and `addend` are made of it.
+    """
+
+    variable: Literal["kept", "normal"]
+    shape: tuple[int, ...]
+    rate: float = 0.0
+    factor: Callable[[Any], Any] | None = None
+    addend: Callable[[Any], Any] | None = None
+
+    @property
+    def size(self) -> int:
+        """Variables per draw."""
+        return math.prod(self.shape)
+
+
+def dropout_law(rate: float, shape: tuple[int, ...]) -> Law:
+    """Of ordinary dropout: kept and scaled, or dropped."""
+    scale = 1 / (1 - rate) if rate < 1 else 0.0
+    return Law("kept", shape, rate, factor=lambda kept: kept * scale)
+
+
+def law(layer: keras.layers.Layer, shape: tuple[int, ...]) -> Law:
+    """The law of a noise layer for rows of `shape`."""
+    if isinstance(layer, layers.GaussianNoise):
+        return Law("normal", shape, addend=lambda z: z * layer.stddev)
+    if isinstance(layer, layers.GaussianDropout):
+        stddev = math.sqrt(layer.rate / (1 - layer.rate))
+        return Law("normal", shape, factor=lambda z: 1 + z * stddev)
+    if isinstance(layer, layers.AlphaDropout):
+        return _alpha_dropout_law(layer, shape)
+    return dropout_law(layer.rate, _mask_shape(layer, shape))
+
+
+def _alpha_dropout_law(layer: keras.layers.AlphaDropout, shape: tuple[int, ...]) -> Law:
+    """Dropped entries become SELU's lower limit; then mean and variance are restored.
+
+    Klambauer et al. (2017), "Self-normalizing neural networks", section 3.
+    """
+    low = -1.6732632423543772 * 1.0507009873554805
+    a = ((1 - layer.rate) * (1 + layer.rate * low**2)) ** -0.5
+    b = -a * low * layer.rate
+    return Law(
+        "kept",
+        _mask_shape(layer, shape),
+        layer.rate,
+        factor=lambda kept: a * kept,
+        addend=lambda kept: a * low * (1 - kept) + b,
+    )
+
+
+def _mask_shape(layer: keras.layers.Layer, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Shape of one draw's mask: `shape`, with 1 where a mask is shared."""
+    for kind, n_axes in (
+        (layers.SpatialDropout1D, 1),
+        (layers.SpatialDropout2D, 2),
+        (layers.SpatialDropout3D, 3),
+    ):
+        if isinstance(layer, kind):
+            if getattr(layer, "data_format", None) == "channels_first":
+                return (shape[0], *[1] * n_axes)
+            return (*[1] * n_axes, shape[-1])
+    noise_shape = getattr(layer, "noise_shape", None)
+    if noise_shape is None:
+        return shape
+    of_batch, *of_row = noise_shape
+    if of_batch not in (None, 1) or len(of_row) != len(shape):
+        raise ValueError(
+            f"noise_shape of the layer {layer.name!r} must have None or 1 for the "
+            f"batch and then {len(shape)} axes, as its input has. "
+            f"Got {noise_shape} instead."
+        )
+    return tuple(n if m is None else m for m, n in zip(of_row, shape, strict=True))
+
+
+def is_noise(layer: Any) -> bool:
+    """Whether a layer does nothing but add noise."""
+    return isinstance(layer, NOISE_LAYERS)
+
+
+def strength(layer: Any) -> float:
+    """How strongly a layer draws by itself, its sublayers apart; 0 = not at all."""
+    if isinstance(layer, layers.GaussianNoise):
+        return float(layer.stddev)
+    if is_noise(layer):
+        return float(layer.rate)
+    if is_recurrent_cell(layer):
+        return float(max(layer.dropout, layer.recurrent_dropout))
+    if isinstance(layer, layers.Attention):
+        return float(layer.dropout)
+    return 0.0
+
+
+def is_recurrent_cell(layer: Any) -> bool:
+    """Whether a layer is a recurrent cell of Keras, with dropout masks of its own."""
+    return hasattr(layer, "_create_dropout_mask")
+
+
+def check_samplable(network: keras.layers.Layer) -> None:
+    """Refuse layers whose noise can't be drawn once per draw, by name."""
+    for layer in network._flatten_layers():
+        if getattr(layer, "stateful", False):
+            raise ValueError(
+                f"The layer {layer.name!r} must not be stateful: a prediction would "
+                "depend on the rows before it. Got stateful=True."
+            )
+        draws_itself = any(
+            isinstance(value, keras.random.SeedGenerator)
+            for value in vars(layer).values()
+        )
+        of_keras = type(layer).__module__.startswith("keras.")
+        is_known = is_noise(layer) or is_recurrent_cell(layer) or of_keras
+        if draws_itself and not is_known:
+            raise ValueError(
+                f"The layer {layer.name!r} of type {type(layer).__name__} draws "
+                "random numbers in a way that is not known, so that it can't be "
+                "sampled once per draw. Use Keras's own dropout and noise layers, or "
+                "layers derived from them, inside it."
+            )
+
+
+def has_noise(network: keras.layers.Layer) -> bool:
+    """Whether a layer or network draws anything."""
+    return any(strength(layer) > 0 for layer in network._flatten_layers())
