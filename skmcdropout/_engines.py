@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from functools import cache
 from typing import Any, NamedTuple
 
 import keras
@@ -24,13 +23,13 @@ from skmcdropout._sampling import (
     CHUNK_FLOATS,
     ROW_MULTIPLE,
     Wanted,
-    compiled_chain,
+    compiled_results,
+    draw_chain,
     over_chunks,
-    results,
     sample_chain,
 )
 from skmcdropout._tail import in_line, read_tail
-from skmcdropout._thinning import Chain, Thinned
+from skmcdropout._thinning import Chain, Draws
 
 #: Largest array of activations that ROW_MULTIPLE rows may need, in floats (128 MB):
 #: beyond it the draws are taken in groups.
@@ -94,23 +93,21 @@ class ChainEngine:
             for weight in layer.weights
         ]
 
-    def sample(self, seed: int, n_samples: int, sampling: str) -> Thinned:
-        """All draws' thinned weights."""
+    def sample(self, seed: int, n_samples: int, sampling: str) -> Draws:
+        """The draws of the tail."""
         chain = read_tail(self._tail, self._head.shape, self._outputs)
         assert isinstance(chain, Chain)
         return sample_chain(chain, seed, n_samples, sampling)
 
-    def draw(self, thinned: Thinned, table: Floats, wanted: Wanted) -> Any:
+    def draw(self, draws: Draws, table: Floats, wanted: Wanted) -> Any:
         """What is wanted of the draws for each row of `table`."""
-        compiled = compiled_chain(thinned.structure, wanted)
         width = math.prod(self._head.shape)
 
-        def run(rows: Any) -> Any:
+        def head(rows: Any) -> Any:
             (h,) = self._head.compute(rows)
-            return compiled(tf.reshape(h, [-1, width]), *thinned.tensors)
+            return tf.reshape(h, [-1, width])
 
-        row_floats = max(self._head.row_floats, thinned.row_floats)
-        return over_chunks(table, CHUNK_FLOATS // row_floats, run, wanted)
+        return draw_chain(draws, table, wanted, head, self._head.row_floats)
 
 
 class Noise(NamedTuple):
@@ -172,7 +169,7 @@ class GraphEngine:
             ]
             return reduced(tf.concat(draws, axis=0) if len(draws) > 1 else draws[0])
 
-        reduced = _compiled_results(wanted, self._blueprint.n_classes)
+        reduced = compiled_results(wanted, self._blueprint.n_classes)
         return over_chunks(table, CHUNK_FLOATS // row_floats, run, wanted)
 
     def _compiled(self, with_noise: bool) -> tuple[Any, Pass]:
@@ -203,13 +200,6 @@ class GraphEngine:
                 f"that its predictions can be repeated. Got the operations {found}."
             )
         return function, traced[-1]
-
-
-@cache
-def _compiled_results(wanted: Wanted, n_classes: int) -> Any:
-    return _concrete(
-        lambda p: results(p, wanted), tf.TensorSpec([None, None, n_classes], tf.float32)
-    )
 
 
 def _concrete(function: Callable[..., Any], *specs: tf.TensorSpec) -> Any:

@@ -13,7 +13,14 @@ import tensorflow as tf
 from skmcdropout._architecture import Architecture
 from skmcdropout._masks import Floats, dropout_masks
 from skmcdropout._network import build_network
-from skmcdropout._thinning import Chain, Structure, Thinned, read_chain, thin
+from skmcdropout._thinning import (
+    THINNED_FLOATS,
+    Chain,
+    Draws,
+    Structure,
+    read_chain,
+)
+from skmcdropout._wide import BLOCK_ROWS, WideDraws
 
 #: Largest array of activations that a chunk of rows may need, in floats (16 MB):
 #: larger ones leave the cache and would break the promised memory bound.
@@ -23,6 +30,9 @@ CHUNK_FLOATS = 2**22
 #: few elements of an array otherwise than the rest, and a row's last digit would
 #: depend on where it stands among the others.
 ROW_MULTIPLE = 16
+
+#: From this many rows on, it pays to thin weights that are too large to be kept.
+MANY_ROWS = 128
 
 Wanted = Literal["mean", "draws", "summary"]
 
@@ -42,7 +52,7 @@ class Sampler:
         self._weights = weights
         self._seed = seed
         self._network: keras.Sequential | None = None
-        self._last: tuple[tuple[int, str], Sequence[Floats], Thinned] | None = None
+        self._last: tuple[tuple[int, str], Sequence[Floats], Draws] | None = None
 
     @property
     def network(self) -> keras.Sequential:
@@ -72,21 +82,21 @@ class Sampler:
         of votes (n,) and the predicted class's standard deviation (n,). With
         `n_samples` 0 the only draw is the network with nothing dropped.
         """
-        return draw_thinned(self._thinned(n_samples, sampling), X, wanted)
+        return draw_chain(self._draws(n_samples, sampling), X, wanted)
 
-    def _thinned(self, n_samples: int, sampling: str) -> Thinned:
+    def _draws(self, n_samples: int, sampling: str) -> Draws:
         asked, weights = (n_samples, sampling), self.weights
         if self._last is not None:
-            last_asked, last_weights, thinned = self._last
+            last_asked, last_weights, draws = self._last
             if asked == last_asked and same(weights, last_weights):
-                return thinned
+                return draws
         chain = read_chain(self._arch, weights)
-        thinned = sample_chain(chain, self._seed, n_samples, sampling)
-        self._last = asked, weights, thinned
-        return thinned
+        draws = sample_chain(chain, self._seed, n_samples, sampling)
+        self._last = asked, weights, draws
+        return draws
 
 
-def sample_chain(chain: Chain, seed: int, n_samples: int, sampling: str) -> Thinned:
+def sample_chain(chain: Chain, seed: int, n_samples: int, sampling: str) -> Draws:
     """The draws of a chain; with `n_samples` 0 the chain with nothing dropped."""
     sampled = [layer for layer in chain.layers if layer.rate and n_samples]
     masks = dropout_masks(
@@ -96,18 +106,36 @@ def sample_chain(chain: Chain, seed: int, n_samples: int, sampling: str) -> Thin
         [layer.rate for layer in sampled],
         sampling,
     )
-    return thin(chain, masks)
+    return Draws(chain, masks)
 
 
-def draw_thinned(thinned: Thinned, X: Floats, wanted: Wanted) -> tuple[Floats, ...]:
-    """What is wanted of the draws of a chain; see `Sampler.draw`."""
-    compiled = compiled_chain(thinned.structure, wanted)
-    return over_chunks(
-        X,
-        CHUNK_FLOATS // thinned.row_floats,
-        lambda rows: compiled(rows, *thinned.tensors),
-        wanted,
-    )
+def draw_chain(
+    draws: Draws,
+    X: Floats,
+    wanted: Wanted,
+    head: Callable[[Any], Any] = lambda rows: rows,
+    head_floats: int = 1,
+) -> tuple[Floats, ...]:
+    """What is wanted of the draws of a chain, whose input is ``head(X)``.
+
+    `head_floats` is the largest number of activations that `head` needs for a row.
+    """
+    if draws.n_draws * draws.floats <= THINNED_FLOATS or len(X) < MANY_ROWS:
+        thinned = draws.thinned
+        compiled = compiled_chain(thinned.structure, wanted)
+        n_chunk = CHUNK_FLOATS // max(thinned.row_floats, head_floats)
+        return over_chunks(
+            X, n_chunk, lambda rows: compiled(head(rows), *thinned.tensors), wanted
+        )
+    wide = WideDraws(draws)
+    n_head = max(1, CHUNK_FLOATS // head_floats)
+    reduced = compiled_results(wanted, draws.n_classes)
+
+    def run(rows: Any) -> Any:
+        pieces = [head(rows[i : i + n_head]) for i in range(0, len(rows), n_head)]
+        return reduced(wide.probabilities(tf.concat(pieces, axis=0)))
+
+    return over_chunks(X, BLOCK_ROWS, run, wanted)
 
 
 def over_chunks(
@@ -194,3 +222,12 @@ def results(p: Any, wanted: Wanted) -> tuple[Any, ...]:
     predicted = tf.one_hot(tf.argmax(mean, axis=-1), n_classes)
     std = tf.math.reduce_std(tf.reduce_sum(p * predicted, axis=-1), axis=0)
     return mean, total, expected, modal_share, std
+
+
+@cache
+def compiled_results(wanted: Wanted, n_classes: int) -> Any:
+    """`results`, compiled."""
+    function = tf.function(lambda p: results(p, wanted), autograph=False)
+    return function.get_concrete_function(
+        tf.TensorSpec([None, None, n_classes], tf.float32)
+    )

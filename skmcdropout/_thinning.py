@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import keras
@@ -95,42 +96,55 @@ class Thinned:
     row_floats: int
 
 
-def thin(chain: Chain, masks: Sequence[Floats]) -> Thinned:
-    """Apply `masks`, one per layer with a positive rate or none, to `chain`."""
-    given = iter(masks)
-    layers = chain.layers
-    by_layer = [next(given) if masks and layer.rate else None for layer in layers]
-    sizes = [layer.kernel.size for layer in layers]
-    first = next((i for i, mask in enumerate(by_layer) if mask is not None), len(sizes))
-    n_draws = len(masks[0]) if masks else 1
-    if n_draws * sum(sizes[first:]) <= THINNED_FLOATS:
-        kernels, biases = _fold(layers, by_layer)
-        beside: list[Floats | None] = [None] * len(kernels)
-    else:
-        kernels = [layer.kernel for layer in layers]
-        biases = [layer.bias for layer in layers]
-        beside = [None if m is None else m[:, None, :] for m in by_layer]
-    widths = [len(chain.scale)]
-    for i, (kernel, mask) in enumerate(zip(kernels, beside, strict=True)):
-        widths.append(kernel.shape[-1] * (n_draws if i >= first else 1))
-        widths.append(0 if mask is None else mask.size)
-    arrays = (
-        chain.scale,
-        chain.shift,
-        kernels,
-        biases,
-        [mask for mask in beside if mask is not None],
-    )
-    return Thinned(
-        tensors=keras.tree.map_structure(tf.constant, arrays),
-        structure=Structure(
-            tuple(layer.activation for layer in layers),
-            tuple(kernel.ndim for kernel in kernels),
-            tuple(bias.ndim for bias in biases),
-            tuple(mask is not None for mask in beside),
-        ),
-        row_floats=max(widths),
-    )
+class Draws:
+    """The draws of a chain: `masks`, one per layer with a positive rate, or none."""
+
+    def __init__(self, chain: Chain, masks: Sequence[Floats]) -> None:
+        given = iter(masks)
+        layers = chain.layers
+        self.chain = chain
+        self.masks = [next(given) if masks and la.rate else None for la in layers]
+        self.first = next((i for i, m in enumerate(self.masks) if m is not None), None)
+        self.n_draws = len(masks[0]) if masks else 1
+        self.n_classes = len(layers[-1].bias)
+        #: Floats of one draw's weights, were nothing left out.
+        self.floats = sum(
+            layer.kernel.size for layer in layers[self.first or 0 :] if masks
+        )
+
+    @cached_property
+    def thinned(self) -> Thinned:
+        """All draws, masks folded in, or beside the weights if that is too large."""
+        layers = self.chain.layers
+        beside: list[Floats | None] = [None] * len(layers)
+        if self.n_draws * self.floats <= THINNED_FLOATS:
+            kernels, biases = _fold(layers, self.masks)
+        else:
+            kernels = [layer.kernel for layer in layers]
+            biases = [layer.bias for layer in layers]
+            beside = [None if m is None else m[:, None, :] for m in self.masks]
+        widths = [len(self.chain.scale)]
+        for i, (kernel, mask) in enumerate(zip(kernels, beside, strict=True)):
+            is_drawn = self.first is not None and i >= self.first
+            widths.append(kernel.shape[-1] * (self.n_draws if is_drawn else 1))
+            widths.append(0 if mask is None else mask.size)
+        arrays = (
+            self.chain.scale,
+            self.chain.shift,
+            kernels,
+            biases,
+            [mask for mask in beside if mask is not None],
+        )
+        return Thinned(
+            tensors=keras.tree.map_structure(tf.constant, arrays),
+            structure=Structure(
+                tuple(layer.activation for layer in layers),
+                tuple(kernel.ndim for kernel in kernels),
+                tuple(bias.ndim for bias in biases),
+                tuple(mask is not None for mask in beside),
+            ),
+            row_floats=max(widths),
+        )
 
 
 def _fold(
@@ -152,10 +166,15 @@ def _fold(
             kernel = kernel * mask[:, :, None]  # (n_draws, n_in, n_out)
         kept = None
         if kernel.ndim == 3 and after is not None:
-            n_kept = np.count_nonzero(after, axis=1).max()
-            kept = np.argsort(after == 0, axis=1, kind="stable")[:, :n_kept]
+            kept = kept_units(after)
             kernel = np.take_along_axis(kernel, kept[:, None, :], axis=2)
             bias = bias[kept][:, None, :]  # (n_draws, 1, n_kept)
         kernels.append(kernel)
         biases.append(bias)
     return kernels, biases
+
+
+def kept_units(mask: Floats) -> NDArray[np.intp]:
+    """Indices of the units each draw keeps, filled up with dropped ones."""
+    n_kept = np.count_nonzero(mask, axis=1).max()
+    return np.argsort(mask == 0, axis=1, kind="stable")[:, :n_kept]
