@@ -111,9 +111,8 @@ class Blueprint:
                     for k, v in value.items()
                 }
             if isinstance(value, list):
-                is_reference = len(value) == 3 and value[0] in names
-                if is_reference and all(type(n) is int for n in value[1:]):
-                    return [names[value[0]], *value[1:]]
+                if [type(part) for part in value] == [str, int, int]:
+                    return [names.get(value[0], value[0]), *value[1:]]
                 return [rename(v) for v in value]
             return value
 
@@ -208,7 +207,12 @@ def _custom_objects(network: keras.Model, *more: Any) -> tuple[tuple[str, Any], 
     """Classes and functions that are not Keras's, by the names configurations use."""
     found: dict[str, Any] = {}
     layers = network._flatten_layers()
-    held = [value for layer in layers for value in vars(layer).values()]
+    held = [
+        value
+        for layer in layers
+        for name, value in vars(layer).items()
+        if not hasattr(type(layer), name)  # Keras wraps methods
+    ]
     for value in [*layers, *held, *more]:
         custom = value if isinstance(value, FunctionType) else type(value)
         is_named = isinstance(value, FunctionType) or hasattr(value, "get_config")

