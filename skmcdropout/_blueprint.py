@@ -126,13 +126,19 @@ class Blueprint:
         with keras.utils.custom_object_scope(dict(self.custom_objects)):
             return from_json(self.optimizer)
 
+    def given_loss(self) -> Any:
+        """The loss the network was compiled with, an object or a function, or None."""
+        if self.loss is None:
+            return None
+        with keras.utils.custom_object_scope(dict(self.custom_objects)):
+            return keras.losses.get(json.loads(self.loss))
+
     def make_loss(self) -> keras.Loss:
         """The loss to train with."""
-        if self.loss is None:
+        given = self.given_loss()
+        if given is None:
             return self.outputs.default_loss()
-        with keras.utils.custom_object_scope(dict(self.custom_objects)):
-            loss = keras.losses.get(json.loads(self.loss))
-        return loss if isinstance(loss, keras.Loss) else FunctionLoss(loss)
+        return given if isinstance(given, keras.Loss) else FunctionLoss(given)
 
 
 def draw_up(
@@ -216,6 +222,7 @@ def _custom_objects(network: keras.Model, *more: Any) -> tuple[tuple[str, Any], 
     for value in [*layers, *held, *more]:
         custom = value if isinstance(value, FunctionType) else type(value)
         is_named = isinstance(value, FunctionType) or hasattr(value, "get_config")
+        is_named = is_named and custom.__name__ != "<lambda>"
         if is_named and not custom.__module__.startswith(("keras.", "builtins")):
             found[custom.__name__] = custom
             found[keras.saving.get_registered_name(custom)] = custom

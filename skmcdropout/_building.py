@@ -10,7 +10,7 @@ import inspect
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import keras
 import numpy as np
@@ -68,7 +68,7 @@ class SameNetwork:
         network = self.blueprint.build(np.random.randint(2**31 - 1), trust=True)
         optimizer = self.blueprint.make_optimizer()
         if optimizer is not None:
-            network.compile(optimizer=optimizer, loss=self.blueprint.make_loss())
+            network.compile(optimizer=optimizer, loss=self.blueprint.given_loss())
         return network
 
     def __repr__(self) -> str:
@@ -165,7 +165,7 @@ def _arguments(
     estimator: MCDropoutClassifier, X: Rows, y: NDArray[Any], optimizer: Any
 ) -> dict[str, Any]:
     """What `estimator.model` is called with: what it takes of what there is."""
-    function = estimator.model
+    function: Any = estimator.model
     if isinstance(function, keras.Model):
         raise ValueError(
             "model must be a function that returns a new keras.Model, so that each fit "
@@ -210,9 +210,9 @@ def _build(
     estimator: MCDropoutClassifier, arguments: dict[str, Any], X: Rows
 ) -> tuple[Blueprint, Sequence[NDArray[Any]]]:
     """Call `estimator.model` and check what it returns."""
-    row_shapes = _row_shapes(X)
+    row_shapes, function = _row_shapes(X), cast(Any, estimator.model)
     with seeded_generators(estimator._seeds[0]):
-        network = estimator.model(**arguments)
+        network = function(**arguments)
         if not isinstance(network, keras.Model):
             raise ValueError(
                 "model must be a function that returns a keras.Model. "

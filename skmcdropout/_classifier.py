@@ -254,7 +254,7 @@ class MCDropoutClassifier(ClassifierMixin, BaseEstimator):
         memory: Any = None,
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
-        **model_parameters: Any,
+        **model__: Any,
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
@@ -280,7 +280,7 @@ class MCDropoutClassifier(ClassifierMixin, BaseEstimator):
         self.memory = memory
         self.random_state = random_state
         self.verbose = verbose
-        for name, value in model_parameters.items():
+        for name, value in model__.items():
             if not name.startswith("model__"):
                 raise TypeError(
                     f"{type(self).__name__}.__init__() got an unexpected keyword "
@@ -321,7 +321,8 @@ class MCDropoutClassifier(ClassifierMixin, BaseEstimator):
         """
         routed = {n: v for n, v in params.items() if n.startswith("model__")}
         super().set_params(**{n: v for n, v in params.items() if n not in routed})
-        vars(self).update(routed)
+        for name, value in routed.items():
+            setattr(self, name, value)
         return self
 
     @classmethod

@@ -105,7 +105,7 @@ class ChainEngine:
 
         def head(rows: Any) -> Any:
             (h,) = self._head.compute(rows)
-            return tf.reshape(h, [-1, width])
+            return tf.cast(tf.reshape(h, [-1, width]), tf.float32)
 
         return draw_chain(draws, table, wanted, head, self._head.row_floats)
 
@@ -140,11 +140,11 @@ class GraphEngine:
             "normal": [np.empty((n_samples, 0), np.float32)],
         }
         for law in self._compiled(True)[1].laws:
-            if law.variable == "kept":
-                noise = kept_units(rng, n_samples, law.size, law.rate, sampling)
-            else:
-                noise = normal_noise(rng, n_samples, law.size, sampling)
-            drawn[law.variable].append(noise)
+            drawn[law.variable].append(
+                kept_units(rng, n_samples, law.size, law.rate, sampling)
+                if law.variable == "kept"
+                else normal_noise(rng, n_samples, law.size, sampling)
+            )
         return Noise(*(tf.constant(np.hstack(drawn[name])) for name in drawn))
 
     def draw(self, noise: Noise | None, table: Floats, wanted: Wanted) -> Any:

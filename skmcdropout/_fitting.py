@@ -86,7 +86,7 @@ def fit_network(
         state.learning_rate,
     )
     estimator._arch = arch
-    estimator._sampler = make_sampler(arch, state.weights, mask_seed)
+    estimator._sampler = make_sampler(arch, state.weights, mask_seed, trust=True)
 
 
 def take_over(
@@ -100,15 +100,19 @@ def take_over(
     estimator.history_, estimator.n_iter_ = {}, 0
     estimator._progress = ()
     estimator._seeds = _draw_seeds(estimator.random_state)
-    estimator._sampler = make_sampler(estimator._arch, weights, estimator._seeds[-1])
+    *_, mask_seed = estimator._seeds
+    estimator._sampler = make_sampler(estimator._arch, weights, mask_seed, trust=True)
 
 
 def make_sampler(
-    arch: Architecture | Blueprint, weights: Sequence[NDArray[Any]], seed: int
+    arch: Architecture | Blueprint,
+    weights: Sequence[NDArray[Any]],
+    seed: int,
+    trust: bool = False,
 ) -> Sampler | NetworkSampler:
     """What draws from a network of either kind."""
     if isinstance(arch, Blueprint):
-        return NetworkSampler(arch, weights, seed)
+        return NetworkSampler(arch, weights, seed, trust)
     return Sampler(arch, weights, seed)
 
 
@@ -206,7 +210,7 @@ def _is_cacheable(estimator: MCDropoutClassifier) -> bool:
 
 def _train_once(
     memory: joblib.Memory,
-    arch: Architecture,
+    arch: Architecture | Blueprint,
     state: TrainingState,
     data: TrainingData,
     recipe: Recipe,
@@ -229,7 +233,7 @@ def _train_once(
 
 
 def _train_and_seal(
-    arch: Architecture,
+    arch: Architecture | Blueprint,
     state: TrainingState,
     data: TrainingData,
     recipe: Recipe,

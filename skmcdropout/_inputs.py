@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_array, check_consistent_length, check_X_y
 from sklearn.utils.validation import validate_data
@@ -114,7 +115,7 @@ def _split(X: Floats, inputs: Sequence[InputSpec]) -> list[Floats]:
 
 def check_rows(estimator: BaseEstimator, X: Any) -> Rows:
     """`X` for a prediction, finite and in single precision."""
-    if isinstance(X, Mapping):
+    if _is_dict(X):
         return _checked_dict(X)
     is_any_shape = estimator.model is not None
     return validate_data(
@@ -127,7 +128,7 @@ def check_rows_and_labels(
 ) -> tuple[Rows, NDArray[Any]]:
     """`X` and `y` for training, of the same length."""
     is_any_shape = estimator.model is not None
-    if not isinstance(X, Mapping):
+    if not _is_dict(X):
         return validate_data(
             estimator, X, y, dtype=np.float32, reset=reset, allow_nd=is_any_shape
         )
@@ -135,6 +136,10 @@ def check_rows_and_labels(
     stand_in = np.zeros((len(next(iter(arrays.values()))), 1))
     _, labels = check_X_y(stand_in, y, estimator=estimator)
     return arrays, labels
+
+
+def _is_dict(X: Any) -> bool:
+    return isinstance(X, Mapping) and not issparse(X)  # some sparse arrays are dicts
 
 
 def _checked_dict(X: Mapping[str, Any]) -> dict[str, Floats]:

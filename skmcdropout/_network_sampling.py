@@ -17,14 +17,20 @@ from skmcdropout._sampling import Wanted, same
 class NetworkSampler:
     """Draws of one trained network, from noise that depends on `seed` alone.
 
+    `trust` says that code in it (Lambda layers) comes from this process, not a file.
     Its Keras network is built at the first prediction or when somebody asks for it, and
     from then on its variables are what counts, since they can be changed.
     """
 
     def __init__(
-        self, blueprint: Blueprint, weights: Sequence[Floats], seed: int
+        self,
+        blueprint: Blueprint,
+        weights: Sequence[Floats],
+        seed: int,
+        trust: bool = False,
     ) -> None:
         self._blueprint = blueprint
+        self._trust = trust
         self._weights = weights
         self._seed = seed
         self._network: keras.Model | None = None
@@ -35,7 +41,7 @@ class NetworkSampler:
     def network(self) -> keras.Model:
         """The trained network."""
         if self._network is None:
-            network = self._blueprint.build(self._seed)
+            network = self._blueprint.build(self._seed, self._trust)
             network.set_weights(self._weights)
             self._network = network
         return self._network

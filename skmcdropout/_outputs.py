@@ -51,7 +51,10 @@ class Outputs:
                 f"classes. Got {n_units}: {network.name!r}."
             )
         activation = last_activation(network)
-        says = {"linear": True, "sigmoid" if n_units == 1 else "softmax": False}
+        says: dict[str | None, bool] = {
+            "linear": True,
+            "sigmoid" if n_units == 1 else "softmax": False,
+        }
         is_certain = activation in says
         if is_certain:
             if from_logits not in (None, says[activation]):
@@ -85,11 +88,10 @@ class Outputs:
     def probabilities(self, outputs: Any) -> Any:
         """Class probabilities (..., n_classes) from a network's outputs, in a graph."""
         p = tf.cast(outputs, tf.float32)
-        if self.n_units == 1:
-            log_odds = p if self.from_logits else None
-            p = tf.sigmoid(log_odds) if self.from_logits else p
-            q = tf.sigmoid(-log_odds) if self.from_logits else 1 - p
-            p = tf.concat([q, p], axis=-1)
+        if self.n_units == 1 and self.from_logits:
+            p = tf.concat([tf.sigmoid(-p), tf.sigmoid(p)], axis=-1)
+        elif self.n_units == 1:
+            p = tf.concat([1 - p, p], axis=-1)
         elif self.from_logits:
             p = tf.nn.softmax(p)
         if self.order != tuple(range(len(self.order))):
@@ -173,7 +175,13 @@ def compiled_loss(network: keras.Model) -> Any:
             "The model must be compiled with one loss, as it has one output. "
             f"Got {given!r}."
         )
-    return None if given is None else keras.losses.get(given)
+    loss = None if given is None else keras.losses.get(given)
+    if getattr(loss, "__name__", "") == "<lambda>":
+        raise ValueError(
+            "The loss that the model is compiled with must have a name, by which it "
+            "can be found again. Got a lambda."
+        )
+    return loss
 
 
 def loss_from_logits(loss: Any) -> bool | None:

@@ -73,7 +73,7 @@ class Sampler:
         return self._weights
 
     def draw(
-        self, X: Floats, n_samples: int, sampling: str, wanted: Wanted
+        self, X: Any, n_samples: int, sampling: str, wanted: Wanted
     ) -> tuple[Floats, ...]:
         """Draw `n_samples` times for every row of `X`, chunk by chunk.
 

@@ -16,9 +16,10 @@ import numpy as np
 
 from skmcdropout._architecture import ELEMENTWISE_ACTIVATIONS
 from skmcdropout._graph import is_graph, is_sequence
+from skmcdropout._masks import Floats
 from skmcdropout._noise_layers import is_noise, strength
 from skmcdropout._outputs import Outputs
-from skmcdropout._thinning import Affine, Chain, Floats
+from skmcdropout._thinning import Affine, Chain
 
 layers = keras.layers
 
@@ -66,54 +67,88 @@ def read_tail(
 
     None where they are not a dropout MLP.
     """
-    chain: list[Affine] = []
-    rate = 0.0
-    before: tuple[Floats, Floats] | None = None  # BatchNormalization before a Dense
-    is_open = False  # whether the last Dense may still be normalised or activated
-    for step in steps:
-        if is_noise(step):
-            if rate or before or not _is_plain_dropout(step):
-                return None
-            rate, is_open = strength(step), False
-        elif isinstance(step, layers.Flatten) and step.data_format == "channels_last":
-            shape = (math.prod(shape),)
-        elif getattr(step, "compute_dtype", "") != "float32" or len(shape) != 1:
-            return None
-        elif type(step) is layers.Dense and not getattr(step, "quantization_mode", ""):
-            kernel, bias = _dense_weights(step)
-            if before is not None:
-                kernel, bias = kernel * before[0][:, None], bias + before[1] @ kernel
-            chain.append(Affine(kernel, bias, _activation(step), rate))
-            shape, rate, before = (kernel.shape[1],), 0.0, None
-            is_open = chain[-1].activation == "linear"
-        elif type(step) is layers.BatchNormalization and (is_open or not chain or rate):
-            if before is not None:
-                return None
-            by, to = _normalization(step)
-            if is_open:
-                last = chain.pop()
-                kernel, bias = last.kernel * by, last.bias * by + to
-                chain.append(last._replace(kernel=kernel, bias=bias))
-            else:
-                before = by, to
-        elif isinstance(step, layers.Activation) and is_open:
-            chain.append(chain.pop()._replace(activation=_activation(step)))
-            is_open = False
-        else:
-            return None
-        if chain and chain[-1].activation is None:
-            return None
-    if not chain or rate or before:
+    reader = _ChainReader(shape)
+    if not all(map(reader.takes, steps)):
         return None
-    if any(layer.activation == "softmax" for layer in chain[:-1]):
-        return None
-    last = _with_probabilities(chain[-1], outputs)
-    return None if last is None else _chain([*chain[:-1], last])
+    return reader.chain(outputs)
 
 
-def _chain(layers: list[Affine]) -> Chain:
-    n_in = len(layers[0].kernel)
-    return Chain(np.ones(n_in, np.float32), np.zeros(n_in, np.float32), layers)
+class _ChainReader:
+    """Reads layers one after the other into the Dense layers of a chain."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self._shape = shape
+        self._dense: list[Affine] = []
+        self._rate = 0.0  # of the dropout before the next Dense
+        self._before: tuple[Floats, Floats] | None = None  # a normalisation before it
+        self._is_open = False  # whether the last may still be normalised or activated
+
+    def takes(self, layer: Any) -> bool:
+        """Read a layer; False if it has no place in a chain."""
+        if is_noise(layer):
+            return self._take_dropout(layer)
+        if isinstance(layer, layers.Flatten):
+            self._shape = (math.prod(self._shape),)
+            return layer.data_format == "channels_last"
+        if getattr(layer, "compute_dtype", "") != "float32" or len(self._shape) != 1:
+            return False
+        if type(layer) is layers.Dense:
+            return self._take_dense(layer)
+        if type(layer) is layers.BatchNormalization:
+            return self._take_normalization(layer)
+        return isinstance(layer, layers.Activation) and self._take_activation(layer)
+
+    def chain(self, outputs: Outputs) -> Chain | None:
+        """All that was read; None if it does not end in class probabilities."""
+        if not self._dense or self._rate or self._before:
+            return None
+        *hidden, last = self._dense
+        final = _with_probabilities(last, outputs)
+        if final is None or any(layer.activation == "softmax" for layer in hidden):
+            return None
+        n_in = len(self._dense[0].kernel)
+        scale, shift = np.ones(n_in, np.float32), np.zeros(n_in, np.float32)
+        return Chain(scale, shift, [*hidden, final])
+
+    def _take_dropout(self, layer: Any) -> bool:
+        if self._rate or self._before or not _is_plain_dropout(layer):
+            return False
+        self._rate, self._is_open = strength(layer), False
+        return True
+
+    def _take_dense(self, layer: Any) -> bool:
+        activation = _activation(layer)
+        if activation is None or getattr(layer, "quantization_mode", None):
+            return False
+        kernel, bias = _dense_weights(layer)
+        if self._before is not None:
+            by, to = self._before
+            kernel, bias = kernel * by[:, None], bias + to @ kernel
+        self._dense.append(Affine(kernel, bias, activation, self._rate))
+        self._shape, self._rate, self._before = (len(bias),), 0.0, None
+        self._is_open = activation == "linear"
+        return True
+
+    def _take_normalization(self, layer: Any) -> bool:
+        by, to = _normalization(layer)
+        if self._is_open:
+            last = self._dense.pop()
+            kernel, bias = last.kernel * by, last.bias * by + to
+            self._dense.append(last._replace(kernel=kernel, bias=bias))
+            return True
+        is_before_dense = not self._dense or self._rate > 0
+        if self._before is not None or not is_before_dense:
+            return False
+        self._before = by, to
+        return True
+
+    def _take_activation(self, layer: Any) -> bool:
+        activation = _activation(layer)
+        if activation is None or not self._is_open:
+            return False
+        self._dense.append(self._dense.pop()._replace(activation=activation))
+        self._is_open = False
+        return True
 
 
 def _is_plain_dropout(layer: Any) -> bool:

@@ -259,12 +259,14 @@ _idle_lock = threading.Lock()
 
 def _key(arch: Architecture | Blueprint, optimizer: keras.Optimizer) -> tuple[Any, ...]:
     """What a compiled trainer can't change."""
+    fixed: Architecture | Blueprint
     if isinstance(arch, Blueprint):
         fixed = arch.without_names()
     else:
-        fixed = replace(arch, rates=tuple(r if r is None else 0.5 for r in arch.rates))
+        rates = tuple(None if rate is None else 0.5 for rate in arch.rates)
+        fixed = arch = replace(arch, rates=rates)
         if is_elementwise(optimizer):
-            fixed = replace(fixed, n_features=0, n_classes=0, hidden_layer_sizes=())
+            fixed = replace(arch, n_features=0, n_classes=0, hidden_layer_sizes=())
     config = {**optimizer.get_config(), "name": None}
     if _learning_rate(optimizer) is not None:
         config["learning_rate"] = None

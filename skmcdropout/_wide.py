@@ -35,12 +35,12 @@ class WideDraws:
         is_masked = tuple(mask is not None for mask in masks)
         pairs = zip(is_masked, [*is_masked[1:], False], strict=True)
         is_thinned = tuple(masked and after for masked, after in pairs)
-        kept: list[Any] = [
+        kept = [
             kept_units(after)
             for after, use in zip(masks[1:], is_thinned, strict=False)
-            if use
+            if use and after is not None
         ]
-        came_in = iter([*kept])
+        came_in = iter(kept)
         by_layer = []
         for i, mask in enumerate(masks):
             if mask is not None and i and is_thinned[i - 1]:

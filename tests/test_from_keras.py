@@ -1,0 +1,236 @@
+"""`from_keras`: a trained Keras model becomes a fitted classifier."""
+
+import pickle
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+from keras_networks import NETWORKS, with_weights
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.frozen import FrozenEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from skmcdropout import MCDropoutClassifier
+
+
+@pytest.fixture(scope="module")
+def trained(digits):
+    X, y = digits
+    keras.utils.set_random_seed(0)
+    network = keras.Sequential(
+        [
+            keras.Input((64,)),
+            layers.Dense(50, activation="relu"),
+            layers.Dropout(0.3),
+            layers.Dense(10, activation="softmax"),
+        ]
+    )
+    network.compile("adam", "sparse_categorical_crossentropy")
+    network.fit(X[:1000], y[:1000], epochs=10, verbose=0)
+    return network
+
+
+def test_it_is_fitted_without_fitting(trained, digits):
+    X, y = digits
+    classifier = MCDropoutClassifier.from_keras(trained, n_samples=30, random_state=0)
+    check_is_fitted(classifier)
+    assert classifier.n_samples == 30
+    assert classifier.classes_.tolist() == list(range(10))
+    assert classifier.n_features_in_ == 64
+    assert classifier.history_ == {}
+    assert classifier.n_iter_ == 0
+    assert classifier.score(X[1000:], y[1000:]) > 0.85
+    assert_allclose(
+        classifier.set_params(n_samples=0).predict_proba(X),
+        trained.predict(X, verbose=0),
+        atol=1e-6,
+    )
+
+
+def test_the_model_is_copied(trained, digits):
+    X, _ = digits
+    classifier = MCDropoutClassifier.from_keras(trained, random_state=0)
+    before, weights = classifier.predict_proba(X), trained.get_weights()
+    assert classifier.model_ is not trained
+    trained.set_weights([w * 0 for w in weights])
+    assert_array_equal(classifier.predict_proba(X), before)
+    trained.set_weights(weights)
+
+
+def test_the_seed_makes_it_repeatable(trained, digits):
+    X, _ = digits
+    first, again, other = (
+        MCDropoutClassifier.from_keras(trained, random_state=seed).predict_proba(X)
+        for seed in (0, 0, 1)
+    )
+    assert_array_equal(first, again)
+    assert abs(first - other).max() > 0
+
+
+def test_classes_are_given_in_the_order_of_the_outputs(trained, digits):
+    """And come out sorted, columns of probabilities with them."""
+    X, y = digits
+    names = np.array(list("qwertyuiop"))
+    plain = MCDropoutClassifier.from_keras(trained, random_state=0)
+    named = MCDropoutClassifier.from_keras(trained, names, random_state=0)
+    assert named.classes_.tolist() == sorted(names)
+    assert_allclose(
+        named.predict_proba(X), plain.predict_proba(X)[:, np.argsort(names)], atol=1e-6
+    )
+    of_e = plain.sample_proba(X[:5])[..., 2]
+    assert_allclose(named.sample_proba(X[:5])[..., 0], of_e, atol=1e-6)
+    assert_array_equal(named.predict(X), names[plain.predict(X)])
+    measures = ["predictive_entropy", "variation_ratio"]
+    assert_allclose(
+        named.predict_uncertainty(X, measures),
+        plain.predict_uncertainty(X, measures),
+        atol=1e-6,
+    )
+    plain.partial_fit(X, y)
+    named.partial_fit(X, names[y])
+    assert_allclose(named.history_["loss"], plain.history_["loss"], rtol=0.01)
+
+
+@pytest.mark.parametrize("name", ["one sigmoid", "one logit of a graph"])
+def test_a_single_output_is_the_second_class(name):
+    network, X = NETWORKS[name]()
+    with_weights(network)
+    plain = MCDropoutClassifier.from_keras(network, random_state=0)
+    named = MCDropoutClassifier.from_keras(network, ["yes", "no"], random_state=0)
+    assert plain.classes_.tolist() == [0, 1]
+    assert named.classes_.tolist() == ["no", "yes"]
+    assert_array_equal(named.predict_proba(X), plain.predict_proba(X)[:, ::-1])
+    z = network(X).numpy()[:, 0]
+    p = z if name == "one sigmoid" else 1 / (1 + np.exp(-z))
+    proba = plain.set_params(n_samples=0).predict_proba(X)
+    assert_allclose(proba, np.column_stack([1 - p, p]), atol=1e-6)
+
+
+def test_a_softmax_by_operations_and_layers_is_read():
+    for last in (keras.ops.softmax, layers.Softmax(), layers.Activation("softmax")):
+        x = keras.Input((4,))
+        network = keras.Model(x, last(layers.Dense(3)(layers.Dropout(0.2)(x))))
+        proba = MCDropoutClassifier.from_keras(network).predict_proba(np.eye(4))
+        assert_allclose(proba.sum(axis=1), 1, atol=1e-6)
+
+
+def test_what_the_last_layer_does_not_say_must_be_said():
+    x = keras.Input((4,))
+    z = layers.Dense(3)(layers.Dropout(0.2)(x))
+    network = keras.Model(x, layers.Reshape((3,))(z))
+    with pytest.raises(ValueError, match="from_logits must be True or False"):
+        MCDropoutClassifier.from_keras(network)
+    proba = MCDropoutClassifier.from_keras(network, from_logits=True).predict_proba(
+        np.eye(4)
+    )
+    assert_allclose(proba.sum(axis=1), 1, atol=1e-6)
+    wrong = MCDropoutClassifier.from_keras(network, from_logits=False)
+    with pytest.raises(ValueError, match=r"outputs must be probabilities.*sums from"):
+        wrong.predict_proba(np.eye(4))
+    p = keras.Model(x, layers.Reshape((3,))(layers.Softmax()(z)))
+    right = MCDropoutClassifier.from_keras(p, from_logits=False)
+    assert_allclose(right.predict_proba(np.eye(4)).sum(axis=1), 1, atol=1e-6)
+
+
+def test_a_loaded_file(trained, digits, tmp_path):
+    X, _ = digits
+    trained.save(tmp_path / "network.keras")
+    loaded = keras.models.load_model(tmp_path / "network.keras")
+    expected = MCDropoutClassifier.from_keras(trained, random_state=0)
+    from_file = MCDropoutClassifier.from_keras(loaded, random_state=0)
+    assert_array_equal(from_file.predict_proba(X), expected.predict_proba(X))
+
+
+def test_fine_tuning_starts_from_the_weights_and_fit_does_not(trained, digits):
+    X, y = digits
+    fresh = clone(MCDropoutClassifier.from_keras(trained, epochs=1, random_state=0))
+    assert not hasattr(fresh, "classes_")
+    from_scratch = fresh.fit(X[:1000], y[:1000])
+    tuned = MCDropoutClassifier.from_keras(trained, random_state=0)
+    tuned.partial_fit(X[:1000], y[:1000])
+    warm = MCDropoutClassifier.from_keras(
+        trained, random_state=0, epochs=1, warm_start=True
+    ).fit(X[:1000], y[:1000])
+    assert_array_equal(warm.predict_proba(X), tuned.predict_proba(X))
+    assert tuned.history_["loss"][0] < 0.5 * from_scratch.history_["loss"][0]
+
+
+def test_it_goes_where_fitted_classifiers_go(trained, digits):
+    X, y = digits
+    classifier = MCDropoutClassifier.from_keras(trained, random_state=0)
+    calibrated = CalibratedClassifierCV(FrozenEstimator(classifier), cv=2)
+    assert calibrated.fit(X, y).score(X, y) > 0.9
+
+
+def test_any_length_of_sequence():
+    x = keras.Input((None, 3))
+    h = layers.GRU(4, dropout=0.2, recurrent_dropout=0.2)(x)
+    network = keras.Model(x, layers.Dense(2, activation="softmax")(h))
+    classifier = MCDropoutClassifier.from_keras(network, random_state=0)
+    rng = np.random.RandomState(0)
+    for length in (2, 5):
+        assert classifier.predict_proba(rng.normal(size=(6, length, 3))).shape == (6, 2)
+
+
+def test_mixed_precision_is_predicted_in_single():
+    policy = keras.DTypePolicy("mixed_bfloat16")
+    network = keras.Sequential(
+        [
+            keras.Input((4,)),
+            layers.Dense(8, activation="relu", dtype=policy),
+            layers.Dropout(0.2, dtype=policy),
+            layers.Dense(3, activation="softmax", dtype="float32"),
+        ]
+    )
+    proba = MCDropoutClassifier.from_keras(network).predict_proba(np.eye(4))
+    assert proba.dtype == np.float32
+    assert_allclose(proba.sum(axis=1), 1, atol=1e-6)
+
+
+def test_weights_set_by_the_user_count(trained, digits):
+    X, _ = digits
+    classifier = MCDropoutClassifier.from_keras(trained, random_state=0)
+    before = classifier.predict_proba(X)
+    weights = classifier.model_.get_weights()
+    classifier.model_.set_weights([w * 0 for w in weights])
+    assert_allclose(classifier.predict_proba(X), 0.1)
+    classifier.model_.set_weights(weights)
+    assert_array_equal(classifier.predict_proba(X), before)
+
+
+@pytest.mark.filterwarnings("ignore:The object being serialized includes a `lambda`")
+def test_a_lambda_layer_is_used_but_not_loaded_unasked():
+    network = keras.Sequential(
+        [
+            keras.Input((4,)),
+            layers.Lambda(lambda x: 2 * x),
+            layers.Dropout(0.2),
+            layers.Dense(3, activation="softmax"),
+        ]
+    )
+    classifier = MCDropoutClassifier.from_keras(network, n_samples=0)
+    assert_allclose(classifier.predict_proba(np.eye(4)), network(np.eye(4)), atol=1e-6)
+    loaded = pickle.loads(pickle.dumps(classifier))
+    with pytest.raises(ValueError, match=r"(?s)lambda.*enable_unsafe_deserialization"):
+        loaded.predict_proba(np.eye(4))
+
+
+def test_classes_of_the_user_travel_with_the_pickle(tmp_path):
+    """To a process where nothing has registered them."""
+    network, X = NETWORKS["a layer of layers"]()
+    classifier = MCDropoutClassifier.from_keras(with_weights(network), random_state=0)
+    np.save(tmp_path / "X.npy", X)
+    (tmp_path / "fitted.pickle").write_bytes(pickle.dumps(classifier))
+    script = (
+        f"import sys, pickle, numpy as np; sys.path.append({sys.path[0]!r})\n"
+        f"sys.path.append({__file__.rsplit('/', 1)[0]!r})\n"
+        "fitted = pickle.load(open('fitted.pickle', 'rb'))\n"
+        "np.save('proba.npy', fitted.predict_proba(np.load('X.npy')))\n"
+    )
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True)
+    assert_array_equal(np.load(tmp_path / "proba.npy"), classifier.predict_proba(X))
