@@ -82,8 +82,7 @@ def plan(
     optimizer = described(estimator.optimizer)
     new_optimizer = made(optimizer, float(estimator.learning_rate))
     arguments = _arguments(estimator, X, y, new_optimizer)
-    shown = {n: v for n, v in arguments.items() if n not in ("meta", "compile_kwargs")}
-    built_with = repr({name: shown[name] for name in sorted(shown)})
+    built_with = _call_in_words(estimator.model, arguments)
     if going_on and not isinstance(estimator._arch, Blueprint):
         raise ValueError(
             "Going on training (warm_start=True or partial_fit) must keep the network "
@@ -106,6 +105,7 @@ def plan(
     return Plan(replace(blueprint, row_shapes=row_shapes), weights, table, optimizer)
 
 
+_BESIDE_MODEL = "has no meaning beside model, which builds all"
 _COMPILED = "has no meaning beside a model that is compiled with an optimizer"
 
 
@@ -137,13 +137,14 @@ def adopt(
     weights = [np.array(weight) for weight in network.get_weights()]
     if not all(np.isfinite(weight).all() for weight in weights):
         raise ValueError("The model's weights must be finite. Got NaN or infinity.")
+    _refuse_set(estimator, (*MLP_ONLY, "dropout_rate"), _BESIDE_MODEL)
     if blueprint.optimizer is not None:
         _refuse_set(estimator, ("optimizer", "learning_rate"), _COMPILED)
     _warn_without_noise(network)
     estimator.model = SameNetwork(blueprint)
     estimator.classes_ = np.unique(classes)
     estimator._arch = replace(blueprint, outputs=blueprint.outputs.for_classes(classes))
-    estimator._built_with = repr({})
+    estimator._built_with = _call_in_words(estimator.model, {})
     if len(blueprint.inputs) == 1 and blueprint.inputs[0].shape:
         n_features = blueprint.inputs[0].shape[0]
         if n_features is not None:
@@ -172,7 +173,7 @@ def _arguments(
             f"has its own. Got the model {function.name!r} itself; a trained one "
             "becomes a classifier by MCDropoutClassifier.from_keras."
         )
-    _refuse_set(estimator, MLP_ONLY, "has no meaning beside model, which builds all")
+    _refuse_set(estimator, MLP_ONLY, _BESIDE_MODEL)
     parameters = inspect.signature(function).parameters
     takes_all = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     takes = [n for n, p in parameters.items() if p.kind is not p.VAR_KEYWORD]
@@ -247,6 +248,13 @@ def _warn_without_noise(network: keras.Model) -> None:
             UserWarning,
             stacklevel=2,
         )
+
+
+def _call_in_words(function: Any, arguments: dict[str, Any]) -> str:
+    """A function and what it is told, apart from the data: equal if both are."""
+    name = getattr(function, "__qualname__", type(function).__qualname__)
+    told = {n: v for n, v in arguments.items() if n not in ("meta", "compile_kwargs")}
+    return f"{name}({sorted(told.items())})"
 
 
 def _row_shapes(X: Rows) -> Shapes:

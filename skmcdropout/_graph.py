@@ -55,12 +55,11 @@ class Pass:
         """
         for x in inputs:
             self._note(x, False)
-        first, *rest = steps
-        if len(inputs) == 1:
-            x = self.call(first, inputs[0])
-        else:
-            x = self._run_nodes(first, inputs)
-        for step in rest:
+        if len(inputs) > 1:
+            (network,) = steps
+            return self._run_nodes(network, inputs)
+        (x,) = inputs
+        for step in steps:
             x = self.call(step, x)
         return x
 

@@ -52,7 +52,8 @@ def _line_of_graph(network: Any) -> list[Any] | None:
             arguments = node.arguments
             if len(arguments.args) != 1 or arguments.args[0] is not before[0]:
                 return None
-            if any(value is not None for value in arguments.kwargs.values()):
+            given = {k for k, v in arguments.kwargs.items() if v is not None}
+            if given - {"training"}:
                 return None
             steps.append(node.operation)
             before = node.outputs

@@ -1,6 +1,7 @@
 """What we rely on in Keras, tested on Keras alone, so that an upgrade that breaks it
 says so."""
 
+import itertools
 import random
 
 import keras
@@ -159,6 +160,97 @@ def test_a_keras_variable_holds_its_tensorflow_variable_and_shape():
     variable._value = tf.Variable(variable.value, shape=[None, None])
     variable.value.assign(np.ones((4, 5)))
     assert_array_equal(variable.numpy(), np.ones((4, 5)))
+
+
+def test_a_graph_is_run_with_any_function_for_its_operations():
+    """Private; `Pass` runs networks so."""
+    x = keras.Input((5,))
+    h = keras.layers.Dense(4)(x)
+    net = keras.Model(x, keras.layers.Add()([h, 2 * h]))
+    called = []
+
+    def instead(operation):
+        called.append(type(operation).__name__)
+        return operation
+
+    out = net._run_through_graph([tf.constant(X)], operation_fn=instead)
+    assert_allclose(keras.tree.flatten(out)[0], net(X), atol=1e-6)
+    assert sorted(called) == ["Add", "Dense", "Multiply"]
+    standard = keras.tree.flatten(net._standardize_inputs(tf.constant(X)))
+    assert_array_equal(standard[0], X)
+
+
+def test_a_sequence_is_its_layers():
+    out = X
+    for layer in network().layers:
+        out = layer(out, training=False)
+    assert_allclose(out, network()(X), atol=1e-6)
+
+
+def test_nodes_of_a_graph_tell_what_feeds_them():
+    """Private; `in_line` looks at them."""
+    net = network()._functional
+    depths = sorted(net._nodes_by_depth, reverse=True)
+    nodes = [node for depth in depths for node in net._nodes_by_depth[depth]]
+    assert nodes[0].is_input
+    for before, node in itertools.pairwise(nodes):
+        assert node.arguments.args[0] is before.outputs[0]
+    assert nodes[-1].outputs[0] is net.outputs[0]
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "GRU", "SimpleRNN"])
+def test_recurrent_cells_make_their_masks_in_one_method(kind):
+    """Private; `Pass` replaces it. With masks of one a layer drops nothing."""
+    make = getattr(keras.layers, kind)
+    layer = make(3, dropout=0.4, recurrent_dropout=0.3)
+    x = X[:, :, None]
+    expected = layer(x, training=False)
+    calls = []
+
+    def ones(step_input, rate):
+        calls.append(rate)
+        count = getattr(layer.cell, "dropout_mask_count", None)
+        return [tf.ones_like(step_input)] * count if count else tf.ones_like(step_input)
+
+    layer.cell._create_dropout_mask = ones
+    assert_allclose(layer(x, training=True), expected, atol=1e-6)
+    assert calls == [0.4, 0.3]
+
+
+def test_attention_weights_come_from_one_method():
+    """Private; `Pass` replaces it."""
+    layer = keras.layers.Attention(dropout=0.4)
+    q = tf.constant(X[:, :, None])
+    layer([q, q])
+    scores = layer._calculate_scores(query=q, key=q)
+    result, weights = layer._apply_scores(scores, q, None, training=False)
+    assert_allclose(tf.matmul(weights, q), result, atol=1e-5)
+    assert_allclose(tf.reduce_sum(weights, axis=-1), 1, atol=1e-5)
+    assert_allclose(layer([q, q], training=False), result, atol=1e-5)
+
+
+def test_the_mask_of_time_steps_is_kept_with_a_tensor():
+    """Private; `Pass` repeats it with the tensor."""
+    embedded = keras.layers.Embedding(3, 2, mask_zero=True)(np.array([[1, 0]]))
+    assert_array_equal(embedded._keras_mask, [[True, False]])
+    assert_array_equal(keras.layers.Dropout(0.5)(embedded)._keras_mask, [[True, False]])
+
+
+def test_a_call_set_on_a_layer_is_the_one_called():
+    dense = keras.layers.Dense(2)
+    dense.build((None, 5))
+    vars(dense)["call"] = lambda x, training=None: x
+    assert_array_equal(dense(X), X)
+    del vars(dense)["call"]
+    assert dense(X).shape == (64, 2)
+
+
+def test_networks_are_built_again_from_their_configuration():
+    net = network()
+    plain = keras.saving.serialize_keras_object(net)
+    again = keras.saving.deserialize_keras_object(plain)
+    again.set_weights(net.get_weights())
+    assert_allclose(again(X), net(X), atol=1e-6)
 
 
 def test_layers_compute_with_weights_of_other_shapes():

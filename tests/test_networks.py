@@ -144,3 +144,55 @@ def test_the_network_of_the_user_stays_as_it_was(case):
     for before, now in zip(weights, network.get_weights(), strict=True):
         assert_array_equal(before, now)
     assert abs(copied.predict_proba(X) - classifier.predict_proba(X)).max() > 0
+
+
+IN_A_CHAIN = {
+    "mlp": True,
+    "textbook image net": True,
+    "convolutions before dense layers": True,
+    "nested in line": True,
+    "logits": True,
+    "one sigmoid": True,
+    "layers that are always active": False,
+    "convolutions": False,
+    "residual": False,
+}
+
+
+@pytest.mark.parametrize("name", IN_A_CHAIN)
+def test_a_chain_of_dense_layers_draws_what_the_graph_draws(name, monkeypatch):
+    """Two ways to the same draws: masks folded into weights, and layer by layer."""
+    network, X = NETWORKS[name]()
+    with_weights(network)
+
+    def draws(in_chain):
+        classifier = MCDropoutClassifier.from_keras(network, random_state=0)
+        drawn = classifier.sample_proba(X)
+        (engine,) = classifier._sampler._engines.values()
+        assert (type(engine).__name__ == "ChainEngine") is in_chain
+        return drawn
+
+    expected = draws(IN_A_CHAIN[name])
+    monkeypatch.setattr("skmcdropout._engines.read_tail", lambda *args: None)
+    assert_allclose(draws(False), expected, atol=1e-5)
+
+
+def test_what_comes_before_the_noise_is_computed_once():
+    """A layer that counts its rows sees each row once, whatever the draws."""
+    seen = []
+
+    @keras.saving.register_keras_serializable("tests")
+    class Counting(keras.layers.Layer):
+        def call(self, x):
+            tf.py_function(lambda n: seen.append(int(n)), [tf.shape(x)[0]], [])
+            return x
+
+    layers = keras.layers
+    for between in ([layers.Flatten()], [layers.LSTM(3, dropout=0.2)]):
+        steps = [Counting(), layers.Dropout(0.5), *between, layers.Dense(3, "softmax")]
+        network = keras.Sequential([keras.Input((6, 4)), *steps])
+        classifier = MCDropoutClassifier.from_keras(network, n_samples=50)
+        classifier.predict_proba(np.ones((32, 6, 4)))
+        seen.clear()
+        classifier.predict_proba(np.ones((32, 6, 4)))
+        assert sum(seen) == 32

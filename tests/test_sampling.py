@@ -10,6 +10,7 @@ from skmcdropout import (
     _sampling,
     _thinning,
     _training,
+    _wide,
     uncertainty,
 )
 from skmcdropout._masks import dropout_masks
@@ -97,6 +98,34 @@ def test_masks_beside_the_weights_give_what_thinned_weights_give(
         classifier.set_params(n_samples=19).sample_proba(X), thinned, atol=1e-6
     )
     classifier.set_params(n_samples=20)
+
+
+@pytest.mark.parametrize("position", ["all", "hidden", 1])
+def test_weights_thinned_in_the_graph_are_those_thinned_before(
+    digits, monkeypatch, position
+):
+    X, y = digits
+    classifier = MCDropoutClassifier(
+        (30, 20), dropout_position=position, epochs=1, n_samples=19, random_state=0
+    ).fit(X[:200], y[:200])
+    X = X[:200]
+    expected = classifier.sample_proba(X), classifier.predict_proba(X)
+    for module in (_thinning, _sampling, _wide):
+        monkeypatch.setattr(module, "THINNED_FLOATS", 3000)
+    monkeypatch.setattr(_wide, "BLOCK_ROWS", 64)
+    monkeypatch.setattr(_sampling, "BLOCK_ROWS", 64)
+    assert len(X) >= _sampling.MANY_ROWS
+    ran = []
+    wide = _wide.WideDraws.probabilities
+    monkeypatch.setattr(
+        _wide.WideDraws,
+        "probabilities",
+        lambda self, h: ran.append(self._n_group) or wide(self, h),
+    )
+    assert_allclose(classifier.sample_proba(X), expected[0], atol=1e-6)
+    assert_allclose(classifier.predict_proba(X), expected[1], atol=1e-6)
+    assert len(ran) == 8
+    assert max(ran) < 19
 
 
 def test_chunks_do_not_matter(two_layers, monkeypatch):

@@ -1,0 +1,335 @@
+"""Networks and rows that can't be used: errors that say what was expected and got."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+from keras_networks import NETWORKS
+from numpy.testing import assert_array_equal
+from sklearn.base import clone
+from sklearn.utils._param_validation import InvalidParameterError
+
+from skmcdropout import MCDropoutClassifier
+
+X = np.random.RandomState(0).normal(size=(30, 4)).astype(np.float32)
+Y = np.repeat([0, 1, 2], 10)
+
+
+def network(*last, n_in=4, rate=0.2):
+    steps = [layers.Dense(5, activation="relu"), layers.Dropout(rate), *last]
+    return keras.Sequential([keras.Input((n_in,)), *steps])
+
+
+def good(meta, units=5, dropout_rate=0.2):
+    return network(layers.Dense(3, activation="softmax"), rate=dropout_rate)
+
+
+def without_rate(meta):
+    return network(layers.Dense(3, activation="softmax"))
+
+
+def compiled(meta):
+    model = network(layers.Dense(3, activation="softmax"))
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    return model
+
+
+def compiled_with(loss, *last):
+    def model(meta):
+        built = network(*last)
+        built.compile("sgd", loss)
+        return built
+
+    return model
+
+
+def returns(value):
+    return lambda meta: value
+
+
+def ends_in(units, activation=None):
+    return lambda meta: network(layers.Dense(units, activation=activation))
+
+
+def two_outputs(meta):
+    x = keras.Input((4,))
+    h = layers.Dropout(0.2)(x)
+    return keras.Model(x, [layers.Dense(3)(h), layers.Dense(3)(h)])
+
+
+def stateful(meta):
+    x = keras.Input(batch_shape=(1, 4, 1))
+    h = layers.LSTM(3, stateful=True, name="memory", dropout=0.2)(x)
+    return keras.Model(x, layers.Dense(3, activation="softmax")(h))
+
+
+class OwnNoise(layers.Layer):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.generator = keras.random.SeedGenerator(0)
+
+    def call(self, x, training=None):
+        return x + keras.random.normal(keras.ops.shape(x), seed=self.generator)
+
+
+def own_noise(meta):
+    return network(OwnNoise(name="mine"), layers.Dense(3, activation="softmax"))
+
+
+class NoSeedNoise(layers.Layer):
+    def call(self, x):
+        return x + keras.random.normal(keras.ops.shape(x))
+
+
+class WithoutConfig(layers.Layer):
+    def __init__(self, array):
+        super().__init__()
+        self.array = array
+
+    def call(self, x):
+        return x
+
+
+BAD_FITS = {
+    "no model": ({"model": returns(None)}, "must be a function that returns a ker"),
+    "a layer": ({"model": returns(layers.Dense(3))}, "Got <Dense"),
+    "the model itself": (
+        {"model": network(layers.Dense(3))},
+        "model must be a function.*Got the model 'sequential.*from_keras",
+    ),
+    "too few outputs": (
+        {"model": ends_in(2, "softmax")},
+        "must have 3 outputs for 3 classes. Got 2",
+    ),
+    "one output": ({"model": ends_in(1, "sigmoid")}, "must have 3 outputs.*Got 1"),
+    "relu": ({"model": ends_in(3, "relu")}, "activation 'softmax' or.*'relu"),
+    "sigmoids": ({"model": ends_in(3, "sigmoid")}, "'softmax' or.*Got 'sigmoid'"),
+    "two outputs": ({"model": two_outputs}, r"one output of shape \(n_rows, n_classes"),
+    "of sequences": (
+        {"model": lambda meta: network(layers.Reshape((5, 1)), layers.Dense(3))},
+        r"one output of shape.*Got \(None, 5, 3\)",
+    ),
+    "other rows": (
+        {"model": lambda meta: network(layers.Dense(3, "softmax"), n_in=7)},
+        r"rows of shape \(7,\) for the network's input.*array of shape \(30, 4\)",
+    ),
+    "unsaid": (
+        {"model": lambda meta: network(layers.Dense(3), layers.Reshape((3,)))},
+        "from_logits must be True or False for a model whose last layer, 'reshape",
+    ),
+    "logits for probabilities": (
+        {"model": compiled_with("sparse_categorical_crossentropy", layers.Dense(3))},
+        "must have from_logits=True.*Got from_logits=False",
+    ),
+    "probabilities for logits": (
+        {
+            "model": compiled_with(
+                keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+                layers.Dense(3, activation="softmax"),
+            )
+        },
+        "must have from_logits=False.*Got from_logits=True",
+    ),
+    "a nameless loss": (
+        {"model": compiled_with(lambda y, p: y * p, layers.Dense(3, "softmax"))},
+        "loss that the model is compiled with must have a name",
+    ),
+    "stateful": ({"model": stateful}, "'memory' must not be stateful"),
+    "noise of its own": ({"model": own_noise}, "layer 'mine' of type OwnNoise draws"),
+    "not plain": (
+        {
+            "model": lambda meta: network(
+                WithoutConfig(np.ones(3)), layers.Dense(3, activation="softmax")
+            )
+        },
+        "Keras can build again from its configuration.*WithoutConfig",
+    ),
+    "an unknown parameter": (
+        {"model": good, "model__unit": 3},
+        r"model__unit must be a parameter of model.*Did you mean model__units\?",
+    ),
+    "a parameter without model": ({"model__units": 3}, "model__units must stand besid"),
+    "a rate not taken": (
+        {"model": without_rate, "dropout_rate": 0.3},
+        "dropout_rate must be a parameter of model to be set. Got dropout_rate=0.3",
+    ),
+    "two rates": (
+        {"model": good, "dropout_rate": 0.3, "model__dropout_rate": 0.4},
+        "dropout_rate is given to model as model__dropout_rate already",
+    ),
+    "optimizer": ({"model": compiled, "optimizer": "sgd"}, "optimizer has no meaning"),
+    "learning rate": (
+        {"model": compiled, "learning_rate": 0.1},
+        "learning_rate has no meaning beside a model that is compiled",
+    ),
+    "hidden layers": ({"model": good, "hidden_layer_sizes": (3,)}, "has no meaning"),
+    "activation": ({"model": good, "activation": "tanh"}, "activation has no meaning"),
+    "position": ({"model": good, "dropout_position": "all"}, "has no meaning"),
+    "normalization": (
+        {"model": good, "batch_normalization": True},
+        "batch_normalization has no meaning beside model.*Got batch_normalization=True",
+    ),
+    "initializer": ({"model": good, "kernel_initializer": "orthogonal"}, "has no"),
+    "penalty": ({"model": good, "alpha": 0.0}, "alpha has no meaning beside model"),
+    "norm": ({"model": good, "max_norm": 2.0}, "max_norm has no meaning beside model"),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return MCDropoutClassifier(model=good, epochs=1, n_samples=7).fit(X, Y)
+
+
+@pytest.mark.parametrize("name", BAD_FITS)
+def test_bad_models(fitted, name):
+    parameters, message = BAD_FITS[name]
+    with pytest.raises(ValueError, match=f"(?s){message}"):
+        MCDropoutClassifier(epochs=1, **parameters).fit(X, Y)
+    refitted = clone(fitted).fit(X, Y)
+    before = refitted.predict_proba(X)
+    refitted.set_params(**parameters)
+    if "model" not in parameters:
+        return
+    with pytest.raises(ValueError, match=f"(?s){message}"):
+        refitted.fit(X, Y)
+    assert_array_equal(refitted.predict_proba(X), before)
+
+
+def test_random_operations_outside_of_known_layers_are_refused():
+    model = network(NoSeedNoise(), layers.Dense(3, activation="softmax"))
+    classifier = MCDropoutClassifier.from_keras(model)
+    with pytest.raises(ValueError, match=r"draw random numbers in layers.*operations"):
+        classifier.predict_proba(X)
+
+
+def test_nothing_to_sample_is_warned_of():
+    model = network(layers.Dense(3, activation="softmax"), rate=0)
+    with pytest.warns(UserWarning, match="no dropout or noise layer.*nothing to sampl"):
+        classifier = MCDropoutClassifier.from_keras(model)
+    assert classifier.predict_uncertainty(X, "mutual_information").max() == 0
+    with pytest.warns(UserWarning, match="nothing to sample"):
+        MCDropoutClassifier(model=good, dropout_rate=0.0, epochs=1).fit(X, Y)
+
+
+def test_other_types_of_model():
+    with pytest.raises(InvalidParameterError, match=r"'model' parameter.*callable"):
+        MCDropoutClassifier(model="mlp").fit(X, Y)
+    with pytest.raises(
+        TypeError, match=r"unexpected keyword argument 'units'.*model__u"
+    ):
+        MCDropoutClassifier(model=good, units=3)
+    with pytest.raises(ValueError, match="Invalid parameter 'units'"):
+        MCDropoutClassifier(model=good).set_params(units=3)
+
+
+def test_errors_of_the_function_come_through():
+    def broken(meta):
+        raise RuntimeError("no network today")
+
+    with pytest.raises(RuntimeError, match="no network today"):
+        MCDropoutClassifier(model=broken).fit(X, Y)
+
+
+def with_nan():
+    model = network(layers.Dense(3, activation="softmax"))
+    model.set_weights([w * np.nan for w in model.get_weights()])
+    return model
+
+
+MODELS = {
+    "not a model": (good, {}, r"must be a trained keras.Model.*<function g"),
+    "not built": (keras.Sequential([layers.Dense(3)]), {}, "must be a trained k"),
+    "too few classes": (good({}), {"classes": ["a", "b"]}, "must have 1 or 2 outp"),
+    "too many classes": (good({}), {"classes": list("abcd")}, "must have 4 outputs"),
+    "a class twice": (good({}), {"classes": list("aba")}, "each one once.*'a' 'b' 'a'"),
+    "a table of classes": (good({}), {"classes": np.eye(3)}, "should be a 1d array"),
+    "said otherwise": (
+        good({}), {"from_logits": True}, "from_logits must be False or None.*'softmax'",
+    ),
+    "nan": (with_nan(), {}, "weights must be finite"),
+    "bad parameter": (good({}), {"n_samples": -1}, "'n_samples' parameter.*Got -1"),
+    "network parameter": (
+        good({}), {"hidden_layer_sizes": (3,)}, "hidden_layer_sizes has no meaning",
+    ),
+    "another model": (good({}), {"batch_size": 0}, "'batch_size' parameter.*Got 0"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_bad_trained_models(name):
+    model, parameters, message = MODELS[name]
+    with pytest.raises((ValueError, TypeError), match=f"(?s){message}"):
+        MCDropoutClassifier.from_keras(model, **parameters)
+
+
+BAD_ROWS = {
+    "features": (X[:, :3], "X has 3 features, but .* is expecting 4 features"),
+    "axes": (X[:, :, None, None], r"rows of shape \(4,\).*shape \(30, 4, 1, 1\)"),
+    "1-d": (X[0], "Expected 2D array, got 1D array"),
+    "nan": (X * np.nan, "Input X contains NaN"),
+    "strings": (X.astype(str).astype(object) + "a", "could not convert string"),
+    "dict": ({"a": X}, r"X must be one array.*dict of \['a'\]"),
+    "none": (X[:0], r"Found array with 0 sample\(s\)"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_ROWS)
+def test_bad_rows_for_a_network(fitted, name):
+    rows, message = BAD_ROWS[name]
+    before = fitted.predict_proba(X)
+    with pytest.raises(ValueError, match=f"(?s){message}"):
+        fitted.predict_proba(rows)
+    assert_array_equal(fitted.predict_proba(X), before)
+
+
+def test_images_of_another_size():
+    def model(meta):
+        steps = [layers.Flatten(), layers.Dropout(0.2), layers.Dense(3, "softmax")]
+        return keras.Sequential([keras.Input((4, 5)), *steps])
+
+    images = np.ones((30, 4, 5))
+    fitted = MCDropoutClassifier(model=model, epochs=1).fit(images, Y)
+    with pytest.raises(ValueError, match=r"rows of shape \(4, 5\).*\(30, 4, 6\)"):
+        fitted.predict(np.ones((30, 4, 6)))
+    with pytest.raises(ValueError, match=r"rows of shape \(4, 5\).*\(30, 4\)"):
+        fitted.predict(np.ones((30, 4)))
+
+
+def test_bad_rows_for_several_inputs():
+    model, rows = NETWORKS["several inputs by name"]()
+    classifier = MCDropoutClassifier.from_keras(model)
+    for wrong, message in (
+        ({"z": rows["z"]}, r"each of the network's inputs, \['b', 'z'\].*Got \['z'\]"),
+        ({**rows, "b": rows["b"] + 0.5}, "integers for the network's input 'b'"),
+        ({**rows, "b": rows["b"][:5]}, "inconsistent numbers of samples"),
+        ({**rows, "z": rows["z"] * np.nan}, r"Input X\['z'\] contains NaN"),
+        ({}, "must hold an array for each input"),
+        (np.ones((3, 9)), r"one after the other.*Got an array of shape \(3, 9\)"),
+    ):
+        with pytest.raises(ValueError, match=f"(?s){message}"):
+            classifier.predict_proba(wrong)
+    assert classifier.predict_proba(rows).shape == (len(rows["z"]), 3)
+
+
+def test_going_on_with_another_network():
+    fitted = MCDropoutClassifier(model=good, epochs=1, warm_start=True).fit(X, Y)
+    before = fitted.predict_proba(X)
+
+    def another(meta, dropout_rate):
+        return wider(meta)
+
+    def wider(meta):
+        steps = [layers.Dense(9), layers.Dropout(0.1), layers.Dense(3, "softmax")]
+        return keras.Sequential([keras.Input((4,)), *steps])
+
+    for parameters, message in (
+        ({"model": wider}, r"must keep the network of the last fit.*Got \[\(4, 9\)"),
+        ({"model": another}, "must keep the network of the last fit"),
+        ({"model": None}, "must keep the network of the last fit"),
+    ):
+        with pytest.raises(ValueError, match=f"(?s){message}"):
+            fitted.set_params(**parameters).fit(X, Y)
+        assert_array_equal(fitted.set_params(model=good).predict_proba(X), before)
+    mlp = MCDropoutClassifier((3,), epochs=1, warm_start=True).fit(X, Y)
+    with pytest.raises(ValueError, match="must keep the network of the last fit"):
+        mlp.set_params(model=good, hidden_layer_sizes=(200,)).fit(X, Y)
