@@ -13,7 +13,7 @@ import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-SECTIONS = ("prediction", "training", "draws", "accuracy", "defaults")
+SECTIONS = ("prediction", "networks", "training", "draws", "accuracy", "defaults")
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)

@@ -101,6 +101,8 @@ def plan(
         if "compile_kwargs" not in arguments:
             _refuse_set(estimator, ("optimizer", "learning_rate"), _COMPILED)
         optimizer = described(compiled_with)
+    if blueprint.inputs[0].shape[:1] == (None,):  # sequences of any length
+        vars(estimator).pop("n_features_in_", None)
     table, row_shapes = blueprint.pack(X)
     return Plan(replace(blueprint, row_shapes=row_shapes), weights, table, optimizer)
 

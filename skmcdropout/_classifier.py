@@ -48,10 +48,11 @@ KERNEL_INITIALIZERS = {
 class MCDropoutClassifier(ClassifierMixin, BaseEstimator):
     """Monte-Carlo dropout network: a classifier that says how unsure it is.
 
-    A Keras multilayer perceptron is trained with dropout, and dropout stays on when it
-    predicts: every prediction is the mean over `n_samples` thinned networks, and how
-    much they disagree is the model's uncertainty [2]_. Parameters are named as in
-    scikit-learn's `MLPClassifier` or in Keras where they mean the same.
+    A Keras network, by default a multilayer perceptron, is trained with dropout, and
+    dropout stays on when it predicts: every prediction is the mean over `n_samples`
+    thinned networks, and how much they disagree is the model's uncertainty [2]_.
+    Parameters are named as in scikit-learn's `MLPClassifier` or in Keras where they
+    mean the same. `from_keras` makes a classifier of a network trained already.
 
     Parameters
     ----------
@@ -60,9 +61,14 @@ class MCDropoutClassifier(ClassifierMixin, BaseEstimator):
     activation : str, default="relu"
         Name of the activation of the hidden layers, one of Keras's elementwise ones
         ("relu", "elu", "gelu", "selu", "silu", "tanh", "sigmoid", ...).
+    model : callable, default=None
+        A function ``model(meta, **parameters)`` that returns a new `keras.Model`,
+        compiled or not, for networks of any other kind; see Notes. The parameters
+        above and those from `dropout_position` to `max_norm` that describe the
+        perceptron must then be left alone.
     dropout_rate : float or array-like of float, default=0.2
         Probability in [0, 1) that a unit is dropped, or one per dropout position,
-        input side first.
+        input side first. Passed on to `model` if that takes a `dropout_rate`.
     dropout_position : {"hidden", "all"} or int, default="hidden"
         Where units are dropped: after every hidden layer; before every Dense layer,
         the input included (the original algorithm [1]_); or, for an integer k, after
@@ -122,18 +128,23 @@ class MCDropoutClassifier(ClassifierMixin, BaseEstimator):
         set. Predictions of one fitted estimator never vary.
     verbose : int, default=0
         1 shows Keras's progress bar, 2 a line an epoch.
+    **model__ : dict
+        Parameters of `model`, as ``model__filters=32``. They can be searched over like
+        all others.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
         Class labels.
     n_features_in_ : int
-        Number of features seen in `fit`.
+        Number of features seen in `fit`; for rows of more than one axis the length of
+        the first. Not there for several inputs or sequences of any length.
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Names of the features, where `X` had names that are all strings.
-    model_ : keras.Sequential
+    model_ : keras.Model
         The trained network, with ordinary Dropout layers: its own `predict` is the
-        weight-scaling prediction.
+        weight-scaling prediction. (For a `model` that ends in logits, `predict` gives
+        these.)
     history_ : dict of list of float
         "loss" of each epoch, and "val_loss" and "val_accuracy" of those that were
         trained with early stopping.
@@ -155,6 +166,23 @@ class MCDropoutClassifier(ClassifierMixin, BaseEstimator):
     they sum to at most ten times the number of rows, and a weight of zero equals a row
     that is not there. All other weights multiply the loss, divided by their mean.
     Training starts from an order of the rows that depends only on what they hold.
+
+    With `model` the network is the user's. The function is called in `fit` with the
+    parameters it has: `meta`, a dict of "n_features_in_", "n_classes_", "X_shape_",
+    "classes_" and "target_type_"; `dropout_rate`; ``compile_kwargs["optimizer"]``; and
+    what is set as ``model__name``. Keras's default initializers are seeded from
+    `random_state` meanwhile. The network ends in a softmax, in logits or, for two
+    classes, in a single sigmoid or logit, which is read from its last activation. A
+    network that is compiled is trained with its own optimizer and loss (of its metrics
+    none is computed), any other by cross-entropy. Rows may have any shape; a network
+    of several inputs takes a dict of arrays, by the names of the inputs, or a table
+    with the values of one input after the other. What draws: Dropout, SpatialDropout,
+    GaussianDropout, AlphaDropout, GaussianNoise, layers derived from them, and dropout
+    in recurrent and attention layers. One draw holds one mask for each of them (a
+    recurrent layer's is the same at all steps), and all other layers are in inference
+    mode. What comes before the first of them is computed once, but in networks whose
+    layers branch, for each group of draws; a model with a `call` of its own is computed
+    once a draw from the start. Layers that can't be drawn from so are refused by name.
 
     The defaults were chosen by log-loss, accuracy and time over sixteen tables
     (``benchmarks/run.py defaults``).
@@ -403,7 +431,8 @@ class MCDropoutClassifier(ClassifierMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_rows, n_features)
-            Training data. Scaled features train best (`StandardScaler`).
+            Training data. Scaled features train best (`StandardScaler`). With `model`
+            the shape is (n_rows, ...), or `X` is a dict of such arrays.
         y : array-like of shape (n_rows,)
             Class labels: integers, strings or booleans.
         sample_weight : array-like of shape (n_rows,), default=None

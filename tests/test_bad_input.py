@@ -98,6 +98,7 @@ BAD_PARAMETERS = [
     ("hidden_layer_sizes", 0),
     ("hidden_layer_sizes", "wide"),
     ("activation", "softmax"),
+    ("model", "mlp"),
     ("dropout_rate", 1.0),
     ("dropout_rate", -0.1),
     ("dropout_rate", "high"),

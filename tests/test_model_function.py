@@ -326,6 +326,8 @@ def test_sequences(images):
     fitted = classifier(recurrent, epochs=40, batch_size=16, learning_rate=0.01)
     assert fitted.fit(X, y).score(X, y) > 0.7
     assert fitted.predict_uncertainty(X, "mutual_information").min() >= 0
+    assert not hasattr(fitted, "n_features_in_")
+    assert fitted.predict_proba(X[:, :5]).shape == (N_ROWS, 10)  # of any length
 
 
 @pytest.mark.parametrize("model", [convolutions, textbook, recurrent])

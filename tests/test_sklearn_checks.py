@@ -1,5 +1,6 @@
 """scikit-learn's own checks, with nothing excused."""
 
+import keras
 import pytest
 from sklearn.utils import get_tags
 from sklearn.utils.estimator_checks import check_estimator, parametrize_with_checks
@@ -20,9 +21,35 @@ def test_scikit_learn_check(estimator, check):
     check(estimator)
 
 
+def network(meta, units=50, dropout_rate=0.2):
+    layers = keras.layers
+    return keras.Sequential(
+        [
+            layers.BatchNormalization(),
+            layers.Dense(units, activation="relu"),
+            layers.Dropout(dropout_rate),
+            layers.Dense(meta["n_classes_"], activation="softmax"),
+        ]
+    )
+
+
+def residual_network(meta):
+    x = keras.Input((meta["n_features_in_"],))
+    h = keras.layers.Dense(50, activation="relu")(x)
+    h = h + keras.layers.Dropout(0.2)(h)
+    if meta["target_type_"] == "binary":
+        return keras.Model(x, keras.layers.Dense(1, activation="sigmoid")(h))
+    return keras.Model(x, keras.layers.Dense(meta["n_classes_"])(h))
+
+
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
-def test_check_estimator_skips_nothing_but_the_array_api():
-    results = check_estimator(MCDropoutClassifier())
+@pytest.mark.parametrize(
+    "parameters",
+    [{}, {"model": network}, {"model": residual_network}],
+    ids=["default", "a network", "a residual network"],
+)
+def test_check_estimator_skips_nothing_but_the_array_api(parameters):
+    results = check_estimator(MCDropoutClassifier(**parameters))
     skipped = {r["check_name"] for r in results if r["status"] != "passed"}
     assert skipped <= {"check_array_api_input"}
     assert len(results) > 50
