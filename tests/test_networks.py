@@ -40,6 +40,13 @@ def some(X, indices):
     return X[indices]
 
 
+def as_called(network, X):
+    """Rows in the structure that the network was built with."""
+    if isinstance(X, dict) and isinstance(network.input, list):
+        return [X[x.name] for x in network.inputs]
+    return X
+
+
 def class_probabilities(network, outputs):
     """What the outputs of the networks of this file say of the classes."""
     last = getattr(network, "out", network.layers[-1])
@@ -60,8 +67,9 @@ def keras_passes(network, X):
             layer.trainable = False  # which is Keras's way to inference mode
     one_pass = tf.function(lambda x: network(x, training=True))
     n_copies = 100
+    copies = as_called(network, repeated(X, n_copies))
     outputs = [
-        one_pass(repeated(X, n_copies)).numpy().reshape(n_copies, N_ROWS, -1)
+        one_pass(copies).numpy().reshape(n_copies, N_ROWS, -1)
         for _ in range(N_PASSES // n_copies)
     ]
     return class_probabilities(network, np.concatenate(outputs))
@@ -76,9 +84,11 @@ def test_draws_are_those_of_keras(case):
     )
     draws = classifier.sample_proba(X).astype(np.float64)
     error = np.sqrt((passes.var(axis=0) + draws.var(axis=0)) / N_PASSES)
-    z = (draws.mean(axis=0) - passes.mean(axis=0)) / error
+    varies = passes.std(axis=0) > 0.005  # the rest is too skewed for a normal error
+    z = ((draws.mean(axis=0) - passes.mean(axis=0)) / error)[varies]
     ratio = draws.var(axis=0).sum() / passes.var(axis=0).sum()
     print(f"rms {np.sqrt(np.mean(z**2)):.2f}, max {abs(z).max():.1f}, {ratio:.3f}")
+    assert len(z) >= N_ROWS
     assert np.sqrt(np.mean(z**2)) < 1.7
     assert abs(z).max() < 5
     assert_allclose(ratio, 1, atol=0.1)
@@ -89,7 +99,8 @@ def test_stratified_draws_have_the_same_mean(case):
     passes = keras_passes(network, X).astype(np.float64)
     classifier = copy.deepcopy(classifier).set_params(n_samples=500)
     error = passes.std(axis=0) * np.sqrt(1 / N_PASSES + 1 / 500)
-    z = (classifier.predict_proba(X) - passes.mean(axis=0)) / error
+    varies = passes.std(axis=0) > 0.005
+    z = ((classifier.predict_proba(X) - passes.mean(axis=0)) / error)[varies]
     assert np.sqrt(np.mean(z**2)) < 1.5
     assert abs(z).max() < 5
 
@@ -100,7 +111,7 @@ def test_no_draws_is_the_prediction_of_the_keras_model(case):
     for layer in network._flatten_layers():
         if type(layer).__name__ in ("AlwaysDropout", "MCDropout"):
             vars(layer)["call"] = lambda x, training=None: x
-    outputs = network(X, training=False).numpy()
+    outputs = network(as_called(network, X), training=False).numpy()
     for layer in network._flatten_layers():
         vars(layer).pop("call", None)
     assert_allclose(proba, class_probabilities(network, outputs), atol=2e-6)
