@@ -1,3 +1,8 @@
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits, make_moons
@@ -29,3 +34,22 @@ def blobs():
     rng = np.random.RandomState(0)
     y = np.repeat([0, 1, 2], 20)
     return rng.normal(size=(60, 4)) + y[:, None], y
+
+
+@pytest.fixture
+def predicted_elsewhere(tmp_path):
+    """What a pickled copy predicts in another process, with these tests to import."""
+
+    def predict_proba(classifier, X):
+        np.save(tmp_path / "X.npy", X)
+        (tmp_path / "classifier.pickle").write_bytes(pickle.dumps(classifier))
+        script = (
+            "import pickle, sys, numpy as np\n"
+            f"sys.path.append({str(Path(__file__).parent)!r})\n"
+            "classifier = pickle.load(open('classifier.pickle', 'rb'))\n"
+            "np.save('proba.npy', classifier.predict_proba(np.load('X.npy')))\n"
+        )
+        subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True)
+        return np.load(tmp_path / "proba.npy")
+
+    return predict_proba

@@ -1,8 +1,6 @@
 """`from_keras`: a trained Keras model becomes a fitted classifier."""
 
 import pickle
-import subprocess
-import sys
 
 import keras
 import numpy as np
@@ -220,17 +218,8 @@ def test_a_lambda_layer_is_used_but_not_loaded_unasked():
         loaded.predict_proba(np.eye(4))
 
 
-def test_classes_of_the_user_travel_with_the_pickle(tmp_path):
+def test_classes_of_the_user_travel_with_the_pickle(predicted_elsewhere):
     """To a process where nothing has registered them."""
     network, X = NETWORKS["a layer of layers"]()
     classifier = MCDropoutClassifier.from_keras(with_weights(network), random_state=0)
-    np.save(tmp_path / "X.npy", X)
-    (tmp_path / "fitted.pickle").write_bytes(pickle.dumps(classifier))
-    script = (
-        f"import sys, pickle, numpy as np; sys.path.append({sys.path[0]!r})\n"
-        f"sys.path.append({__file__.rsplit('/', 1)[0]!r})\n"
-        "fitted = pickle.load(open('fitted.pickle', 'rb'))\n"
-        "np.save('proba.npy', fitted.predict_proba(np.load('X.npy')))\n"
-    )
-    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True)
-    assert_array_equal(np.load(tmp_path / "proba.npy"), classifier.predict_proba(X))
+    assert_array_equal(predicted_elsewhere(classifier, X), classifier.predict_proba(X))

@@ -2,8 +2,6 @@
 
 import pickle
 import random
-import subprocess
-import sys
 
 import keras
 import numpy as np
@@ -342,19 +340,10 @@ def test_a_pickled_copy_predicts_and_goes_on_the_same(images, model):
     )
 
 
-def test_another_process_predicts_the_same(images, tmp_path):
+def test_another_process_predicts_the_same(images, predicted_elsewhere):
     X, y = images
     fitted = classifier(convolutions).fit(X, y)
-    np.save(tmp_path / "X.npy", X)
-    (tmp_path / "fitted.pickle").write_bytes(pickle.dumps(fitted))
-    script = (
-        f"import sys, pickle, numpy as np; sys.path.append({sys.path[0]!r})\n"
-        f"sys.path.append({__file__.rsplit('/', 1)[0]!r})\n"
-        "fitted = pickle.load(open('fitted.pickle', 'rb'))\n"
-        "np.save('proba.npy', fitted.predict_proba(np.load('X.npy')))\n"
-    )
-    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True)
-    assert_array_equal(np.load(tmp_path / "proba.npy"), fitted.predict_proba(X))
+    assert_array_equal(predicted_elsewhere(fitted, X), fitted.predict_proba(X))
 
 
 def test_one_compiled_trainer_serves_all_folds(images):

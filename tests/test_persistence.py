@@ -2,8 +2,6 @@
 
 import copy
 import pickle
-import subprocess
-import sys
 
 import joblib
 import numpy as np
@@ -49,17 +47,9 @@ def test_a_copy_predicts_the_same(fitted, moons, tmp_path, way):
     assert_array_equal(fitted.predict_proba(X), before)
 
 
-def test_another_process_predicts_the_same(fitted, moons, tmp_path):
+def test_another_process_predicts_the_same(fitted, moons, predicted_elsewhere):
     X, _ = moons
-    np.save(tmp_path / "X.npy", X)
-    joblib.dump(fitted, tmp_path / "classifier.joblib")
-    script = (
-        "import joblib, numpy as np\n"
-        "classifier = joblib.load('classifier.joblib')\n"
-        "np.save('proba.npy', classifier.predict_proba(np.load('X.npy')))\n"
-    )
-    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True)
-    assert_array_equal(np.load(tmp_path / "proba.npy"), fitted.predict_proba(X))
+    assert_array_equal(predicted_elsewhere(fitted, X), fitted.predict_proba(X))
 
 
 def test_the_pickled_state_is_plain(fitted):
