@@ -101,8 +101,9 @@ def plan(
         if "compile_kwargs" not in arguments:
             _refuse_set(estimator, ("optimizer", "learning_rate"), _COMPILED)
         optimizer = described(compiled_with)
-    if blueprint.inputs[0].shape[:1] == (None,):  # sequences of any length
-        vars(estimator).pop("n_features_in_", None)
+    takes_any_length = blueprint.inputs[0].shape[:1] == (None,)
+    if takes_any_length and hasattr(estimator, "n_features_in_"):
+        del estimator.n_features_in_
     table, row_shapes = blueprint.pack(X)
     return Plan(replace(blueprint, row_shapes=row_shapes), weights, table, optimizer)
 
