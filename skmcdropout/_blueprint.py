@@ -43,12 +43,13 @@ def seeded_generators(seed: int) -> Iterator[None]:
 class Blueprint:
     """A network, weights apart.
 
-    `config` is Keras's, as JSON; `custom_objects` are the classes and functions of the
-    user's that it names; `inputs` is None where the network does not say; `row_shapes`
-    are those of the rows it was built with.
+    `config` is Keras's, as JSON; `trainable` says of each layer whether it is, which a
+    configuration can leave out; `custom_objects` are the classes and functions of the
+    user's that it names; `row_shapes` are those of the rows it was built with.
     """
 
     config: str
+    trainable: tuple[bool, ...]
     custom_objects: tuple[tuple[str, Any], ...]
     inputs: tuple[InputSpec, ...]
     row_shapes: Shapes
@@ -69,6 +70,11 @@ class Blueprint:
                 json.loads(self.config), safe_mode=False if trust else None
             )
             ensure_built(network, self.row_shapes)
+        for layer, is_trainable in zip(
+            network._flatten_layers(), self.trainable, strict=True
+        ):
+            if layer.trainable != is_trainable:
+                layer.trainable = is_trainable
         return network
 
     def pack(self, X: Rows) -> tuple[NDArray[np.float32], Shapes]:
@@ -149,32 +155,45 @@ def draw_up(
 ) -> Blueprint:
     """The blueprint of a built network, checked for all that is asked of it."""
     check_samplable(network)
+    inputs = input_specs(network)
     loss = compiled_loss(network)
     optimizer = network.optimizer if network.compiled else None
     try:
         plain = keras.saving.serialize_keras_object(network)
     except Exception as error:  # whatever a get_config of the user's may raise
-        raise _not_plain(network, error) from error
+        raise not_plain(network, error) from error
     blueprint = Blueprint(
         config=json.dumps({k: v for k, v in plain.items() if k != "compile_config"}),
+        trainable=tuple(layer.trainable for layer in network._flatten_layers()),
         custom_objects=_custom_objects(network, loss, optimizer),
-        inputs=input_specs(network),
+        inputs=inputs,
         row_shapes=row_shapes,
         outputs=Outputs.read(network, row_shapes, n_classes, from_logits, loss),
         loss=None if loss is None else json.dumps(keras.losses.serialize(loss)),
         optimizer=None if optimizer is None else as_json(optimizer),
     )
-    try:
-        again = blueprint.build(0, trust=True)
-    except Exception as error:
-        raise _not_plain(network, error) from error
-    shapes = [w.shape for w in network.get_weights()]
-    if shapes != [w.shape for w in again.get_weights()]:
-        raise _not_plain(network, "the weights of the one built again differ.")
     return blueprint
 
 
-def _not_plain(network: keras.Model, error: Any) -> ValueError:
+def build_again(blueprint: Blueprint, network: keras.Model) -> keras.Model:
+    """Build a copy of `network` with its weights, or say why that can't be."""
+    try:
+        again = blueprint.build(0, trust=True)
+        set_weights(again, network.get_weights())
+    except Exception as error:
+        raise not_plain(network, error) from error
+    return again
+
+
+def set_weights(network: keras.Model, weights: Any) -> None:
+    """Set the weights, and what layers like Normalization derive from them."""
+    network.set_weights(weights)
+    for layer in network._flatten_layers():
+        if hasattr(layer, "finalize_state"):
+            layer.finalize_state()
+
+
+def not_plain(network: keras.Model, error: Any) -> ValueError:
     return ValueError(
         "The model must be one that Keras can build again from its configuration "
         "(get_config and from_config of every layer and model of your own). Got "
@@ -197,12 +216,19 @@ def input_specs(network: keras.Model) -> tuple[InputSpec, ...]:
     """What a built network says of its inputs."""
     if not getattr(network, "inputs", None):
         built_for = (network.get_build_config() or {}).get("input_shape")
-        if not isinstance(built_for, (tuple, list)) or None in built_for[1:]:
+        shape = built_for[1:] if isinstance(built_for, (tuple, list)) else [None]
+        if not all(isinstance(n, int) for n in shape):
             raise ValueError(
                 "A model with a call method of its own must take one input of known "
                 f"shape. Got {network.name!r}, built for {built_for}."
             )
-        return (InputSpec("inputs", tuple(built_for[1:]), False),)
+        return (InputSpec("inputs", tuple(shape), False),)
+    for x in network.inputs:
+        if x.shape[0] is not None:
+            raise ValueError(
+                f"The model's input {x.name!r} must take any number of rows. "
+                f"Got a batch_size of {x.shape[0]}."
+            )
     return tuple(
         InputSpec(x.name, tuple(x.shape[1:]), "int" in str(x.dtype))
         for x in network.inputs
@@ -224,6 +250,10 @@ def _custom_objects(network: keras.Model, *more: Any) -> tuple[tuple[str, Any], 
         is_named = isinstance(value, FunctionType) or hasattr(value, "get_config")
         is_named = is_named and custom.__name__ != "<lambda>"
         if is_named and not custom.__module__.startswith(("keras.", "builtins")):
-            found[custom.__name__] = custom
-            found[keras.saving.get_registered_name(custom)] = custom
+            for name in (custom.__name__, keras.saving.get_registered_name(custom)):
+                if found.setdefault(name, custom) is not custom:
+                    raise ValueError(
+                        "Custom classes and functions of the model must have different "
+                        f"names. Got two that are named {name!r}."
+                    )
     return tuple(sorted(found.items()))

@@ -30,6 +30,7 @@ from skmcdropout._inputs import Rows, Shapes
 from skmcdropout._noise_layers import has_noise
 from skmcdropout._optimizers import described, made
 from skmcdropout._outputs import count_outputs
+from skmcdropout._trial import try_out
 
 if TYPE_CHECKING:
     from skmcdropout._classifier import MCDropoutClassifier
@@ -71,6 +72,12 @@ class SameNetwork:
             network.compile(optimizer=optimizer, loss=self.blueprint.given_loss())
         return network
 
+    @property
+    def from_logits(self) -> bool | None:
+        """What was said of its outputs, if its last layer does not say it."""
+        outputs = self.blueprint.outputs
+        return None if outputs.is_certain else outputs.from_logits
+
     def __repr__(self) -> str:
         return f"<network of {self.blueprint.n_classes} classes>"
 
@@ -82,20 +89,23 @@ def plan(
     optimizer = described(estimator.optimizer)
     new_optimizer = made(optimizer, float(estimator.learning_rate))
     arguments = _arguments(estimator, X, y, new_optimizer)
-    built_with = _call_in_words(estimator.model, arguments)
+    function = estimator.model
+    built_with = _call_in_words(function, arguments)
     if going_on and not isinstance(estimator._arch, Blueprint):
         raise ValueError(
             "Going on training (warm_start=True or partial_fit) must keep the network "
             "of the last fit, which model did not build. Clone the estimator to train "
             "another."
         )
-    if going_on and built_with == estimator._built_with:
+    is_same = function is estimator._built_by if going_on else False
+    if is_same and built_with == estimator._built_with:
         blueprint, weights = estimator._arch, estimator._sampler.weights
     else:
         blueprint, weights = _build(estimator, arguments, X)
         if going_on:
             weights = _same_shapes(estimator._sampler.weights, weights)
-    estimator._built_with = built_with
+    blueprint.outputs.check_loss(blueprint.make_loss())
+    estimator._built_by, estimator._built_with = function, built_with
     compiled_with = blueprint.make_optimizer()
     if compiled_with is not None:
         if "compile_kwargs" not in arguments:
@@ -104,12 +114,20 @@ def plan(
     takes_any_length = blueprint.inputs[0].shape[:1] == (None,)
     if takes_any_length and hasattr(estimator, "n_features_in_"):
         del estimator.n_features_in_
+    if '"float16"' in blueprint.config or "mixed_float16" in blueprint.config:
+        raise ValueError(
+            "The model must compute in float32 or bfloat16 to be trained, for losses "
+            "are not scaled here as float16 needs it. Got a dtype of 'float16'."
+        )
     table, row_shapes = blueprint.pack(X)
     return Plan(replace(blueprint, row_shapes=row_shapes), weights, table, optimizer)
 
 
 _BESIDE_MODEL = "has no meaning beside model, which builds all"
-_COMPILED = "has no meaning beside a model that is compiled with an optimizer"
+_COMPILED = (
+    "has no meaning beside a model that is compiled with an optimizer (compile it with "
+    "another, or not at all)"
+)
 
 
 def adopt(
@@ -143,10 +161,12 @@ def adopt(
     _refuse_set(estimator, (*MLP_ONLY, "dropout_rate"), _BESIDE_MODEL)
     if blueprint.optimizer is not None:
         _refuse_set(estimator, ("optimizer", "learning_rate"), _COMPILED)
+    try_out(blueprint, network)
     _warn_without_noise(network)
     estimator.model = SameNetwork(blueprint)
     estimator.classes_ = np.unique(classes)
     estimator._arch = replace(blueprint, outputs=blueprint.outputs.for_classes(classes))
+    estimator._built_by = estimator.model
     estimator._built_with = _call_in_words(estimator.model, {})
     if len(blueprint.inputs) == 1 and blueprint.inputs[0].shape:
         n_features = blueprint.inputs[0].shape[0]
@@ -223,8 +243,10 @@ def _build(
                 f"Got {network!r}, of type {type(network).__name__}."
             )
         ensure_built(network, row_shapes)
-    blueprint = draw_up(network, row_shapes, len(estimator.classes_))
-    blueprint.outputs.check_loss(blueprint.make_loss())
+    from_logits = getattr(function, "from_logits", None)
+    blueprint = draw_up(network, row_shapes, len(estimator.classes_), from_logits)
+    _, row_shapes = blueprint.pack(X)
+    try_out(replace(blueprint, row_shapes=row_shapes), network)
     _warn_without_noise(network)
     return blueprint, network.get_weights()
 

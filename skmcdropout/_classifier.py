@@ -532,7 +532,7 @@ class MCDropoutClassifier(ClassifierMixin, BaseEstimator):
                 f"{self.classes_}. Got {attempt.classes_} instead."
             )
         data, labels, weights = attempt._validate_rows(
-            X, y, sample_weight, reset=not going_on
+            X, y, sample_weight, reset=not (going_on and self.n_iter_)
         )
         unknown = np.setdiff1d(labels, attempt.classes_)
         if len(unknown):

@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from skmcdropout._blueprint import Blueprint
-from skmcdropout._graph import Pass, get_mask, random_operations
+from skmcdropout._graph import Pass, check_rows, get_mask, random_operations
 from skmcdropout._inputs import Shapes
 from skmcdropout._masks import Floats, kept_units, normal_noise
 from skmcdropout._noise_layers import has_noise
@@ -44,7 +44,7 @@ def engine(
     if steps is None:
         return GraphEngine(_Head((), blueprint, shapes), [network], blueprint)
     n_before = next((i for i, step in enumerate(steps) if has_noise(step)), len(steps))
-    head = _Head(steps[:n_before], blueprint, shapes)
+    head = _Head(steps[:n_before], blueprint, shapes, steps[n_before : n_before + 1])
     if head.has_mask:  # of time steps: it goes with a tensor only within one function
         return GraphEngine(_Head((), blueprint, shapes), steps, blueprint)
     steps = steps[n_before:]
@@ -57,7 +57,11 @@ class _Head:
     """What is computed once for all draws, compiled: tensors from rows of a table."""
 
     def __init__(
-        self, steps: Sequence[Any], blueprint: Blueprint, shapes: Shapes
+        self,
+        steps: Sequence[Any],
+        blueprint: Blueprint,
+        shapes: Shapes,
+        following: Sequence[Any] = (),
     ) -> None:
         self.has_mask = False
 
@@ -67,6 +71,8 @@ class _Head:
                 return inputs
             x = Pass().run(steps, inputs)
             self.has_mask = get_mask(x) is not None
+            for layer in following:
+                check_rows(x, tf.shape(table)[0], layer)
             return [x]
 
         width = sum(math.prod(shape) for shape in shapes)
@@ -98,6 +104,9 @@ class ChainEngine:
         chain = read_tail(self._tail, self._head.shape, self._outputs)
         assert isinstance(chain, Chain)
         return sample_chain(chain, seed, n_samples, sampling)
+
+    def compile(self, draws: Draws) -> None:
+        """Compile what is the model's own: nothing but the head, which is."""
 
     def draw(self, draws: Draws, table: Floats, wanted: Wanted) -> Any:
         """What is wanted of the draws for each row of `table`."""
@@ -147,6 +156,10 @@ class GraphEngine:
             )
         return Noise(*(tf.constant(np.hstack(drawn[name])) for name in drawn))
 
+    def compile(self, noise: Noise | None) -> None:
+        """Compile the pass with noise, or the one without."""
+        self._compiled(noise is not None)
+
     def draw(self, noise: Noise | None, table: Floats, wanted: Wanted) -> Any:
         """What is wanted of the draws for each row of `table`."""
         forward, traced = self._compiled(noise is not None)
@@ -192,18 +205,19 @@ class GraphEngine:
             tf.TensorSpec([None, None], tf.float32),
         ]
         specs = [*self._head.specs, *(noise_specs if with_noise else [])]
-        function = _concrete(forward, *specs)
-        found = random_operations(function)
-        if found:
-            raise ValueError(
-                "The model must draw random numbers in layers that are known alone, so "
-                f"that its predictions can be repeated. Got the operations {found}."
-            )
-        return function, traced[-1]
+        return _concrete(forward, *specs), traced[-1]
 
 
 def _concrete(function: Callable[..., Any], *specs: tf.TensorSpec) -> Any:
-    return tf.function(function, specs, autograph=False).get_concrete_function()
+    """Compile a pass; it must not draw but from the noise that it is given."""
+    compiled = tf.function(function, specs, autograph=False).get_concrete_function()
+    found = random_operations(compiled)
+    if found:
+        raise ValueError(
+            "The model must draw random numbers in layers that are known alone, so "
+            f"that its predictions can be repeated. Got the operations {found}."
+        )
+    return compiled
 
 
 def _row_floats(operation: Any) -> int:

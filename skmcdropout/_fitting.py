@@ -71,7 +71,7 @@ def fit_network(
     )
     data = TrainingData(table, y, loss_weights, rows, validation_rows)
     callbacks, verbose = _callback_list(estimator.callbacks), int(estimator.verbose)
-    if _is_cacheable(estimator) and not one_epoch:
+    if _is_cacheable(estimator, arch) and not one_epoch:
         memory = check_memory(estimator.memory)
         state = _train_once(memory, arch, state, data, recipe, verbose)
     else:
@@ -199,10 +199,16 @@ def _check_same_network(before: Architecture | Blueprint, now: Architecture) -> 
         )
 
 
-def _is_cacheable(estimator: MCDropoutClassifier) -> bool:
-    """Whether the same call could ever come again and would give the same."""
+def _is_cacheable(
+    estimator: MCDropoutClassifier, arch: Architecture | Blueprint
+) -> bool:
+    """Whether the same call could ever come again and would give the same.
+
+    What code a class of the user's will have then can't be known.
+    """
     return (
         estimator.memory is not None
+        and not getattr(arch, "custom_objects", ())
         and not estimator.callbacks
         and isinstance(estimator.random_state, Integral)
     )
@@ -218,8 +224,9 @@ def _train_once(
 ) -> TrainingState:
     """`train`, or what it gave for the same arguments before, if that is intact."""
     versions = (__version__, keras.__version__, tf.__version__, np.__version__)
-    cached = memory.cache(_train_and_seal, ignore=["verbose"], verbose=0)
-    args = (arch, state, data, recipe, versions, verbose)
+    cached = memory.cache(_train_and_seal, ignore=["arch", "verbose"], verbose=0)
+    key = arch.without_names() if isinstance(arch, Blueprint) else arch
+    args = (arch, key, state, data, recipe, versions, verbose)
     entry = cached.call_and_shelve(*args)
     try:
         trained, seal = entry.get()
@@ -234,6 +241,7 @@ def _train_once(
 
 def _train_and_seal(
     arch: Architecture | Blueprint,
+    key: Architecture | Blueprint,
     state: TrainingState,
     data: TrainingData,
     recipe: Recipe,

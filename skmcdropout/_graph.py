@@ -24,7 +24,7 @@ from skmcdropout._noise_layers import (
     has_noise,
     is_noise,
     is_recurrent_cell,
-    law,
+    law_of,
     strength,
 )
 
@@ -45,6 +45,8 @@ class Pass:
         self._taken = {"kept": 0, "normal": 0}
         self._tensors: dict[int, tuple[Any, bool]] = {}
         self._inside = False
+        self._n_rows: Any = None
+        self._reached: set[int] = set()
         self.laws: list[Law] = []
         self.n_operations_before_noise: int | None = None
 
@@ -55,6 +57,7 @@ class Pass:
         """
         for x in inputs:
             self._note(x, False)
+        self._n_rows = tf.shape(inputs[0])[0]
         if len(inputs) > 1:
             (network,) = steps
             return self._run_nodes(network, inputs)
@@ -71,16 +74,16 @@ class Pass:
 
     def call(self, operation: Any, *args: Any, **kwargs: Any) -> Any:
         """What a layer or operation gives, its noise drawn."""
+        first = args[0] if args else next(iter(kwargs.values()), None)
         if is_noise(operation):
-            return self.draw(operation, args[0])
+            return self.draw(operation, first)
         if is_sequence(operation):
-            x = args[0]
             for layer in operation.layers:
-                x = self.call(layer, x)
-            return x
+                first = self.call(layer, first)
+            return first
         if is_graph(operation):
-            return self._run_graph(operation, args[0])
-        draws = isinstance(operation, keras.layers.Layer) and has_noise(operation)
+            return self._run_graph(operation, first)
+        draws = has_noise(operation)
         if getattr(operation, "_call_has_training_arg", False):
             kwargs["training"] = False
         if draws and self._noise is not None:
@@ -93,7 +96,7 @@ class Pass:
             args, kwargs = keras.tree.map_structure(
                 lambda x: self.fan_out(x) if self._knows(x) else x, (args, kwargs)
             )
-        with self._noise_in(operation) if draws else contextlib.nullcontext():
+        with self.noise_in(operation) if draws else contextlib.nullcontext():
             outputs = operation(*args, **kwargs)
         for x in keras.tree.flatten(outputs):
             self._note(x, fan_out)
@@ -103,11 +106,13 @@ class Pass:
         """What a noise layer gives for `x`."""
         if self._noise is None or not strength(layer):
             return x
-        return self.apply(law(layer, _static_shape(x, layer)), x)
+        return self._apply(law_of(layer, _static_shape(x, layer)), x, layer)
 
-    def apply(self, law: Law, x: Any) -> Any:
+    def _apply(self, law: Law, x: Any, layer: Any) -> Any:
         """Add the noise of the next place to `x`, fanning it out if it is not."""
         self._note_first_noise()
+        self._reached.add(id(layer))
+        self._check_rows(x, layer)
         noise = self._take(law, x.dtype)
         shape, n_entries = x.shape[1:], math.prod(x.shape[1:])
         is_fanned_out = self._is_fanned_out(x)
@@ -199,10 +204,11 @@ class Pass:
             self.n_operations_before_noise = len(graph.get_operations())
 
     @contextlib.contextmanager
-    def _noise_in(self, composite: keras.layers.Layer) -> Iterator[None]:
+    def noise_in(self, composite: keras.layers.Layer) -> Iterator[None]:
         """Let the layers within `composite` draw here, for as long as it is called.
 
-        All of its tensors are fanned out.
+        All of its tensors are fanned out. Without noise they rest, and so do layers
+        that augment images, even in training mode.
         """
         replaced: list[tuple[Any, str]] = []
 
@@ -217,17 +223,38 @@ class Pass:
                     replace(layer, "call", self._call_of_noise(layer))
                 elif is_recurrent_cell(layer):
                     replace(layer, "_create_dropout_mask", self._masks_of_cell(layer))
-                elif not strength_within(layer) or self._noise is None:
-                    continue
                 elif isinstance(layer, keras.layers.Attention):
                     replace(layer, "_apply_scores", self._scores_of_attention(layer))
-                else:
-                    replace(layer, "call", _always_training(layer))
+                elif _is_augmentation(layer):
+                    replace(layer, "call", _in_mode(layer, training=False))
+                elif strength_within(layer) and self._noise is not None:
+                    replace(layer, "call", _in_mode(layer, training=True))
             yield
+            if self._inside:
+                self._check_reached(composite)
         finally:
             self._inside = outside
             for layer, name in replaced:
                 vars(layer).pop(name, None)
+
+    def _check_rows(self, x: Any, layer: Any) -> None:
+        """Refuse noise on what has not one entry per row (and draw) on its first axis.
+
+        A mask per draw would be shared by what Keras draws separately.
+        """
+        n = self._n_rows * (self._n_draws if self._is_fanned_out(x) else 1)
+        check_rows(x, n, layer)
+
+    def _check_reached(self, composite: Any) -> None:
+        """Refuse a layer of layers that has noise it does not call at inference."""
+        for layer in composite._flatten_layers():
+            if strength(layer) > 0 and id(layer) not in self._reached:
+                raise ValueError(
+                    f"The layer {layer.name!r} within {composite.name!r} must be "
+                    "called whatever `training` is (at inference dropout rests by "
+                    "itself), so that it can be sampled at prediction. Got a call of "
+                    f"{composite.name!r} that leaves it out."
+                )
 
     def _call_of_noise(self, layer: Any) -> Callable[..., Any]:
         return lambda inputs, training=None: self.draw(layer, inputs)
@@ -240,7 +267,7 @@ class Pass:
             law = dropout_law(rate, _static_shape(step_input, cell))
             masks = [tf.ones_like(step_input) for _ in range(count or 1)]
             if self._noise is not None:
-                masks = [self.apply(law, ones) for ones in masks]
+                masks = [self._apply(law, ones, cell) for ones in masks]
             return masks if count else masks[0]
 
         return create
@@ -252,10 +279,13 @@ class Pass:
         def apply_scores(
             scores: Any, value: Any, scores_mask: Any = None, training: Any = None
         ) -> tuple[Any, Any]:
-            _, weights = without_dropout(scores, value, scores_mask, training=False)
-            weights = self.apply(
-                dropout_law(layer.dropout, _static_shape(weights, layer)), weights
+            result, weights = without_dropout(
+                scores, value, scores_mask, training=False
             )
+            if self._noise is None or not layer.dropout:
+                return result, weights
+            law = dropout_law(layer.dropout, _static_shape(weights, layer))
+            weights = self._apply(law, weights, layer)
             return tf.matmul(weights, value), weights
 
         return apply_scores
@@ -268,17 +298,33 @@ def strength_within(layer: Any) -> float:
     return max(strength(layer), *map(strength, cells))
 
 
-def _always_training(layer: Any) -> Callable[..., Any]:
-    """A recurrent layer's `call`, in training mode: where its cells use their masks."""
+def _in_mode(layer: Any, training: bool) -> Callable[..., Any]:
+    """A layer's `call` in one mode; cells of recurrent layers use masks in training."""
     call = layer.call
     signature = inspect.signature(call)
 
-    def in_training_mode(*args: Any, **kwargs: Any) -> Any:
+    def in_mode(*args: Any, **kwargs: Any) -> Any:
         given = signature.bind(*args, **kwargs)
-        given.arguments["training"] = True
+        if "training" in signature.parameters:
+            given.arguments["training"] = training
         return call(*given.args, **given.kwargs)
 
-    return in_training_mode
+    return in_mode
+
+
+def _is_augmentation(layer: Any) -> bool:
+    kind = type(layer).__module__
+    return kind.startswith("keras.") and ".preprocessing." in kind
+
+
+def check_rows(x: Any, n: Any, layer: Any) -> None:
+    """Stop a graph where the first axis of the input of `layer` has not `n` entries."""
+    tf.debugging.assert_equal(
+        tf.shape(x)[0],
+        n,
+        f"The input of the layer {layer.name!r} must have one entry per row on its "
+        "first axis, for it to be sampled once per draw.",
+    )
 
 
 def random_operations(function: Any) -> list[str]:

@@ -24,6 +24,9 @@ EPSILON = 1e-3
 
 OUTPUT_INITIALIZER = "glorot_uniform"
 
+#: Of all layers, whatever Keras's global policy is.
+DTYPE = "float32"
+
 
 def build_network(
     arch: Architecture,
@@ -37,9 +40,9 @@ def build_network(
     is a draw from Python's global generator.
     """
     layers = keras.layers
-    network = [keras.Input((arch.n_features,))]
+    network = [keras.Input((arch.n_features,), dtype=DTYPE)]
     if arch.batch_normalization:
-        network.append(layers.BatchNormalization(epsilon=EPSILON))
+        network.append(layers.BatchNormalization(epsilon=EPSILON, dtype=DTYPE))
     widths = (*arch.hidden_layer_sizes, arch.n_classes)
     for i, (units, rate) in enumerate(zip(widths, arch.rates, strict=True)):
         is_output = i == len(arch.hidden_layer_sizes)
@@ -47,10 +50,11 @@ def build_network(
         normalise = arch.batch_normalization and not is_output
         constrain = arch.max_norm is not None and not is_output
         if rate is not None:
-            network.append(dropout(rate, seed=seeds[2 * i]))
+            network.append(dropout(rate, seed=seeds[2 * i], dtype=DTYPE))
         network.append(
             layers.Dense(
                 units,
+                dtype=DTYPE,
                 activation=None if normalise else activation,
                 kernel_initializer=_seeded(
                     OUTPUT_INITIALIZER if is_output else kernel_initializer,
@@ -66,8 +70,8 @@ def build_network(
         )
         if normalise:
             network += [
-                layers.BatchNormalization(epsilon=EPSILON),
-                layers.Activation(activation),
+                layers.BatchNormalization(epsilon=EPSILON, dtype=DTYPE),
+                layers.Activation(activation, dtype=DTYPE),
             ]
     return keras.Sequential(network)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from typing import Any
 
 import keras
 
-from skmcdropout._blueprint import Blueprint
-from skmcdropout._engines import ChainEngine, GraphEngine, engine
+from skmcdropout._blueprint import Blueprint, set_weights
+from skmcdropout._engines import engine
 from skmcdropout._inputs import Rows, Shapes
 from skmcdropout._masks import Floats
 from skmcdropout._sampling import Wanted, same
@@ -34,7 +35,8 @@ class NetworkSampler:
         self._weights = weights
         self._seed = seed
         self._network: keras.Model | None = None
-        self._engines: dict[Shapes, ChainEngine | GraphEngine] = {}
+        self._engines: dict[Shapes, Any] = {}  # a ChainEngine or a GraphEngine
+        self._lock = threading.RLock()
         self._last: tuple[Any, Sequence[Floats], Any] | None = None
 
     @property
@@ -42,7 +44,7 @@ class NetworkSampler:
         """The trained network."""
         if self._network is None:
             network = self._blueprint.build(self._seed, self._trust)
-            network.set_weights(self._weights)
+            set_weights(network, self._weights)
             self._network = network
         return self._network
 
@@ -58,9 +60,11 @@ class NetworkSampler:
     ) -> tuple[Floats, ...]:
         """Draw `n_samples` times for every row of `X`; see `Sampler.draw`."""
         table, shapes = self._blueprint.pack(X)
-        if shapes not in self._engines:
-            self._engines[shapes] = engine(self.network, self._blueprint, shapes)
-        noise = self._noise(shapes, n_samples, sampling)
+        with self._lock:  # layers are replaced for a moment while they are compiled
+            if shapes not in self._engines:
+                self._engines[shapes] = engine(self.network, self._blueprint, shapes)
+            noise = self._noise(shapes, n_samples, sampling)
+            self._engines[shapes].compile(noise)
         drawn = self._engines[shapes].draw(noise, table, wanted)
         p = drawn[0][0] if wanted == "draws" else drawn[0]
         self._blueprint.outputs.check_probabilities(p)

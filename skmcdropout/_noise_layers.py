@@ -20,6 +20,14 @@ NOISE_LAYERS = (
 )
 
 
+#: Layers that drop whole maps, and the number of axes along which they share a mask.
+SPATIAL = (
+    (layers.SpatialDropout1D, 1),
+    (layers.SpatialDropout2D, 2),
+    (layers.SpatialDropout3D, 3),
+)
+
+
 @dataclass(frozen=True)
 class Law:
     """Noise of one place in a network: ``x * factor + addend``, per draw.
@@ -47,7 +55,7 @@ def dropout_law(rate: float, shape: tuple[int, ...]) -> Law:
     return Law("kept", shape, rate, factor=lambda kept: kept * scale)
 
 
-def law(layer: keras.layers.Layer, shape: tuple[int, ...]) -> Law:
+def law_of(layer: keras.layers.Layer, shape: tuple[int, ...]) -> Law:
     """The law of a noise layer for rows of `shape`."""
     if isinstance(layer, layers.GaussianNoise):
         return Law("normal", shape, addend=lambda z: z * layer.stddev)
@@ -78,11 +86,7 @@ def _alpha_dropout_law(layer: keras.layers.AlphaDropout, shape: tuple[int, ...])
 
 def _mask_shape(layer: keras.layers.Layer, shape: tuple[int, ...]) -> tuple[int, ...]:
     """Shape of one draw's mask: `shape`, with 1 where a mask is shared."""
-    for kind, n_axes in (
-        (layers.SpatialDropout1D, 1),
-        (layers.SpatialDropout2D, 2),
-        (layers.SpatialDropout3D, 3),
-    ):
+    for kind, n_axes in SPATIAL:
         if isinstance(layer, kind):
             if getattr(layer, "data_format", None) == "channels_first":
                 return (shape[0], *[1] * n_axes)
@@ -131,21 +135,53 @@ def check_samplable(network: keras.layers.Layer) -> None:
                 f"The layer {layer.name!r} must not be stateful: a prediction would "
                 "depend on the rows before it. Got stateful=True."
             )
-        draws_itself = any(
-            isinstance(value, keras.random.SeedGenerator)
-            for value in vars(layer).values()
-        )
-        of_keras = type(layer).__module__.startswith("keras.")
-        is_known = is_noise(layer) or is_recurrent_cell(layer) or of_keras
-        if draws_itself and not is_known:
+        if is_noise(layer) and not _draws_like_its_base(layer):
             raise ValueError(
-                f"The layer {layer.name!r} of type {type(layer).__name__} draws "
-                "random numbers in a way that is not known, so that it can't be "
-                "sampled once per draw. Use Keras's own dropout and noise layers, or "
-                "layers derived from them, inside it."
+                f"The layer {layer.name!r} of type {type(layer).__name__} must do what "
+                "the layer of Keras it is derived from does in training. Got another "
+                "result for the same seed, so that it can't be sampled by its law."
             )
+        if getattr(layer, "cell", None) is not None:
+            within = [la for la in layer.cell._flatten_layers() if is_noise(la)]
+            if any(map(strength, within)):
+                raise ValueError(
+                    f"The cell of the layer {layer.name!r} must not hold dropout "
+                    "layers, which draw anew at each step: give the cell a dropout or "
+                    f"recurrent_dropout of its own. Got {within[0].name!r}."
+                )
 
 
-def has_noise(network: keras.layers.Layer) -> bool:
-    """Whether a layer or network draws anything."""
-    return any(strength(layer) > 0 for layer in network._flatten_layers())
+def _draws_like_its_base(layer: Any) -> bool:
+    """Whether a noise layer of the user's does in training what Keras's own does."""
+    kind: Any = type(layer)
+    if _is_ours(kind):
+        return True
+    base: Any = next(parent for parent in kind.__mro__ if _is_ours(parent))
+    for method in ("_get_noise_shape", "_get_concrete_noise_shape"):
+        if getattr(kind, method, None) is not getattr(base, method, None):
+            return False
+    if kind.call is base.call or not strength(layer):
+        return True
+    n_axes = next((n for spatial, n in SPATIAL if isinstance(layer, spatial)), 1)
+    noise_shape = getattr(layer, "noise_shape", None)
+    n_axes = len(noise_shape) - 2 if noise_shape is not None else n_axes
+    x = keras.ops.ones((6, *[5] * n_axes, 7))
+    state = layer.seed_generator.state
+    before = state.numpy()
+    try:
+        expected = base.call(layer, x, training=True)
+        state.assign(before)
+        return bool(keras.ops.all(layer.call(x, training=True) == expected))
+    finally:
+        state.assign(before)
+
+
+def _is_ours(kind: type) -> bool:
+    return kind.__module__.startswith(("keras.", "skmcdropout."))
+
+
+def has_noise(layer: Any) -> bool:
+    """Whether a layer, network or operation draws anything."""
+    return isinstance(layer, keras.layers.Layer) and any(
+        strength(inner) > 0 for inner in layer._flatten_layers()
+    )

@@ -103,7 +103,7 @@ class Outputs:
         units = tf.gather(tf.constant(self.order, tf.int32), y)
         if self.n_units == 1:
             return tf.cast(units, tf.float32)[:, None]
-        if "sparse" in loss.name:
+        if _takes_codes(loss):
             return units
         return tf.one_hot(units, self.n_units)
 
@@ -139,12 +139,10 @@ class Outputs:
 
 def last_activation(network: Any) -> str | None:
     """Name of the activation a network ends in; None if its last layer does not say."""
-    layers = getattr(network, "operations", None) or getattr(network, "layers", None)
-    is_read = hasattr(network, "_run_through_graph") or isinstance(
-        network, keras.Sequential
-    )
-    if is_read and layers:
-        return last_activation(layers[-1])
+    if isinstance(network, keras.Sequential):
+        return last_activation(network.layers[-1])
+    if hasattr(network, "_run_through_graph"):
+        return last_activation(network.outputs[0]._keras_history.operation)
     if isinstance(network, keras.layers.Softmax) or type(network).__name__ == "Softmax":
         return "softmax"
     if type(network).__name__ == "Sigmoid":
@@ -182,6 +180,17 @@ def compiled_loss(network: keras.Model) -> Any:
             "can be found again. Got a lambda."
         )
     return loss
+
+
+def _takes_codes(loss: Any) -> bool:
+    """Whether a loss compares codes of classes; one of the user's says so by its name.
+
+    All others are given one-hot labels.
+    """
+    names = [parent.__name__ for parent in type(loss).__mro__]
+    if isinstance(loss, FunctionLoss):
+        names = [loss.function.__name__]
+    return any("sparse" in name.lower() for name in names)
 
 
 def loss_from_logits(loss: Any) -> bool | None:

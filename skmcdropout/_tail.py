@@ -17,7 +17,7 @@ import numpy as np
 from skmcdropout._architecture import ELEMENTWISE_ACTIVATIONS
 from skmcdropout._graph import is_graph, is_sequence
 from skmcdropout._masks import Floats
-from skmcdropout._noise_layers import is_noise, strength
+from skmcdropout._noise_layers import SPATIAL, is_noise, strength
 from skmcdropout._outputs import Outputs
 from skmcdropout._thinning import Affine, Chain
 
@@ -153,10 +153,7 @@ class _ChainReader:
 
 
 def _is_plain_dropout(layer: Any) -> bool:
-    is_spatial = isinstance(
-        layer,
-        (layers.SpatialDropout1D, layers.SpatialDropout2D, layers.SpatialDropout3D),
-    )
+    is_spatial = isinstance(layer, tuple(kind for kind, _ in SPATIAL))
     is_dropout = isinstance(layer, layers.Dropout) and not is_spatial
     return is_dropout and layer.noise_shape is None and layer.rate < 1
 

@@ -28,8 +28,8 @@ BATCH_HOOKS = (
 class TunableDropout(keras.layers.Layer):
     """Dropout whose rate is a variable, so that one compiled step serves all rates."""
 
-    def __init__(self, rate: float, seed: int) -> None:
-        super().__init__()
+    def __init__(self, rate: float, seed: int, dtype: str) -> None:
+        super().__init__(dtype=dtype)
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.rate = tf.Variable(rate, trainable=False, dtype=tf.float32)
 
@@ -275,8 +275,8 @@ class GraphTrainer(keras.Model):
                     weights.split(values, shapes),
                     [tf.convert_to_tensor(other) for other in weights.others],
                     self._read_rows(tf.gather(x, rows)),
-                    training=True,
                     return_losses=True,
+                    **self._mode(training=True),
                 )
                 loss = self._loss_fn(
                     self._targets(tf.gather(y, rows)),
@@ -295,6 +295,11 @@ class GraphTrainer(keras.Model):
         _, losses = tf.while_loop(lambda batch, _: batch < last, step, (first, losses))
         return losses.stack()
 
+    def _mode(self, training: bool) -> dict[str, bool]:
+        """`training`, for a network whose `call` takes it."""
+        takes_it = self.network._call_has_training_arg
+        return {"training": training} if takes_it else {}
+
     def _targets(self, y: Any) -> Any:
         return y if self._outputs is None else self._outputs.targets(y, self._loss_fn)
 
@@ -307,7 +312,7 @@ class GraphTrainer(keras.Model):
             weights.split([slot.value for slot in weights.slots], shapes),
             [tf.convert_to_tensor(other) for other in weights.others],
             self._read_rows(tf.gather(x, rows)),
-            training=False,
+            **self._mode(training=False),
         )
         labels, factors = tf.gather(y, rows), tf.gather(w, rows)
         factors = tf.math.divide_no_nan(factors, tf.reduce_mean(factors))

@@ -15,6 +15,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from skmcdropout._blueprint import set_weights
+
 #: Optimizers that treat each weight by itself: all weights can be one vector to them.
 ELEMENTWISE = frozenset(
     {
@@ -61,7 +63,7 @@ class OwnWeights:
 
     def set(self, weights: Sequence[NDArray[Any]]) -> None:
         """Set them."""
-        self._network.set_weights(weights)
+        set_weights(self._network, weights)
 
     def split(self, values: Sequence[Any], shapes: Any) -> Sequence[Any]:
         """The value of each trainable variable, from those of the slots."""

@@ -135,7 +135,7 @@ BAD_FITS = {
         "loss that the model is compiled with must have a name",
     ),
     "stateful": ({"model": stateful}, "'memory' must not be stateful"),
-    "noise of its own": ({"model": own_noise}, "layer 'mine' of type OwnNoise draws"),
+    "noise of its own": ({"model": own_noise}, "layers that are known alone.*mine"),
     "not plain": (
         {
             "model": lambda meta: network(
@@ -197,9 +197,145 @@ def test_bad_models(fitted, name):
 
 def test_random_operations_outside_of_known_layers_are_refused():
     model = network(NoSeedNoise(), layers.Dense(3, activation="softmax"))
-    classifier = MCDropoutClassifier.from_keras(model)
     with pytest.raises(ValueError, match=r"draw random numbers in layers.*operations"):
-        classifier.predict_proba(X)
+        MCDropoutClassifier.from_keras(model)
+
+
+class StochasticDepth(layers.Layer):
+    def call(self, x, training=None):
+        return x * keras.random.uniform((1,)) if training else x
+
+
+class OnlyInTraining(layers.Layer):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.dropout = layers.Dropout(0.3, name="inner")
+
+    def call(self, x, training=None):
+        return self.dropout(x, training=training) if training else x
+
+
+class ShiftedDropout(layers.Dropout):
+    def call(self, x, training=False):
+        return super().call(x, training=training) + 1
+
+
+class RowDropout(layers.SpatialDropout1D):
+    def _get_noise_shape(self, inputs):
+        return (keras.ops.shape(inputs)[0], inputs.shape[1], 1)
+
+
+class DropConnect(layers.Layer):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.dropout = layers.Dropout(0.3, name="of_weights")
+
+    def build(self, shape):
+        self.kernel = self.add_weight(shape=(shape[-1], 5), initializer="ones")
+
+    def call(self, x, training=None):
+        return x @ self.dropout(self.kernel, training=training)
+
+
+class CellWithDropout(layers.SimpleRNNCell):
+    def __init__(self, units, **kwargs):
+        super().__init__(units, **kwargs)
+        self.inner = layers.Dropout(0.3, name="at_each_step")
+
+    def call(self, x, states, training=False):
+        return super().call(self.inner(x, training=training), states)
+
+
+class Forgetful(layers.Layer):
+    def __init__(self, scale=1.0, **kwargs):
+        super().__init__(**kwargs)
+        self.scale = scale
+
+    def call(self, x):
+        return x * self.scale
+
+
+def forgetful():
+    layer = Forgetful()
+    layer.scale = 5.0  # not in its configuration
+    return layer
+
+
+def two_of_one_name():
+    def make(k):
+        def activation(x):
+            return k * x
+
+        return activation
+
+    return [layers.Dense(4, activation=make(k)) for k in (1, -3)]
+
+
+UNSAMPLABLE = {
+    "random depth": (lambda: [StochasticDepth()], "known alone.*random_uniform"),
+    "left out at inference": (
+        lambda: [OnlyInTraining(name="outer")],
+        "'inner' within 'outer' must be called whatever `training` is",
+    ),
+    "another law": (
+        lambda: [ShiftedDropout(0.3, name="mine")],
+        "'mine' of type ShiftedDropout must do what the layer of Keras",
+    ),
+    "another shape": (
+        lambda: [layers.Reshape((5, 1)), RowDropout(0.3), layers.Flatten()],
+        "of type RowDropout must do what",
+    ),
+    "weights": (
+        lambda: [DropConnect()],
+        "input of the layer 'of_weights' must have one",
+    ),
+    "each step": (
+        lambda: [layers.Reshape((5, 1)), layers.RNN(CellWithDropout(4))],
+        "must not hold dropout layers.*'at_each_step'",
+    ),
+    "rebuilt otherwise": (lambda: [forgetful()], "built again predicts otherwise"),
+    "one name for two": (two_of_one_name, "different names.*two that are named 'activ"),
+}
+
+
+@pytest.mark.parametrize("name", UNSAMPLABLE)
+def test_networks_that_would_be_drawn_from_wrongly_are_refused(name):
+    make, message = UNSAMPLABLE[name]
+    model = network(*make(), layers.Dense(3, activation="softmax"))
+    with pytest.raises(ValueError, match=f"(?s){message}"):
+        MCDropoutClassifier.from_keras(model)
+
+
+def test_rows_folded_into_another_axis_are_refused():
+    x = keras.Input((6, 4))
+    h = keras.ops.reshape(x, (-1, 4))  # six rows of each
+    h = keras.ops.reshape(layers.Dropout(0.3, name="shared")(h), (-1, 24))
+    model = keras.Model(x, layers.Dense(3, activation="softmax")(h))
+    with pytest.raises(
+        ValueError, match="input of the layer 'shared' must have one en"
+    ):
+        MCDropoutClassifier.from_keras(model)
+
+
+def test_a_fixed_number_of_rows_is_refused():
+    x = keras.Input((4,), batch_size=5)
+    h = layers.Dense(3, activation="softmax")(layers.Dropout(0.2)(x))
+    with pytest.raises(ValueError, match=r"any number of rows. Got a batch_size of 5"):
+        MCDropoutClassifier.from_keras(keras.Model(x, h))
+
+
+def test_float16_is_not_trained():
+    policy = keras.DTypePolicy("mixed_float16")
+
+    def model(meta):
+        steps = [layers.Dense(5, dtype=policy), layers.Dropout(0.2, dtype=policy)]
+        softmax = layers.Dense(3, activation="softmax", dtype="float32")
+        return keras.Sequential([keras.Input((4,)), *steps, softmax])
+
+    with pytest.raises(ValueError, match="must compute in float32 or bfloat16"):
+        MCDropoutClassifier(model=model).fit(X, Y)
+    proba = MCDropoutClassifier.from_keras(model({})).predict_proba(X)
+    assert abs(proba.sum(axis=1) - 1).max() < 1e-5
 
 
 def test_nothing_to_sample_is_warned_of():

@@ -1,6 +1,7 @@
 """`from_keras`: a trained Keras model becomes a fitted classifier."""
 
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import keras
 import numpy as np
@@ -223,3 +224,71 @@ def test_classes_of_the_user_travel_with_the_pickle(predicted_elsewhere):
     network, X = NETWORKS["a layer of layers"]()
     classifier = MCDropoutClassifier.from_keras(with_weights(network), random_state=0)
     assert_array_equal(predicted_elsewhere(classifier, X), classifier.predict_proba(X))
+
+
+def test_an_adapted_normalization_is_kept(digits):
+    X, y = digits
+    normalize = layers.Normalization()
+    normalize.adapt(16 * X + 3)
+    steps = [normalize, layers.Dense(20), layers.Dropout(0.2), layers.Dense(10)]
+    network = keras.Sequential([keras.Input((64,)), *steps, layers.Softmax()])
+    classifier = MCDropoutClassifier.from_keras(network, n_samples=0, random_state=0)
+    assert_allclose(classifier.predict_proba(X), network(X), atol=1e-5)
+    copied = pickle.loads(pickle.dumps(classifier))
+    assert_allclose(copied.predict_proba(X), network(X), atol=1e-5)
+    classifier.partial_fit(16 * X + 3, y)
+    assert classifier.history_["loss"][0] < 10
+    other = layers.Normalization(mean=X.mean(), variance=X.var())
+    network = keras.Sequential([keras.Input((64,)), other, *steps[1:]])
+    MCDropoutClassifier.from_keras(network).partial_fit(X, y)
+
+
+def test_operations_in_line_and_inputs_by_name():
+    x = keras.Input((5,))
+    h = keras.activations.relu(layers.Dense(8)(x))
+    h = keras.ops.reshape(layers.Dropout(0.3)(inputs=h), (-1, 8))
+    network = keras.Model(x, layers.Dense(3, activation="softmax")(h))
+    classifier = MCDropoutClassifier.from_keras(network, random_state=0)
+    assert classifier.predict_uncertainty(np.eye(5), "mutual_information").min() > 0
+
+
+def test_the_last_activation_is_that_of_the_output():
+    x = keras.Input((3,))
+    dense = layers.Dense(3)
+    network = keras.Model(x, dense(layers.Softmax()(dense(layers.Dropout(0.3)(x)))))
+    proba = MCDropoutClassifier.from_keras(network).predict_proba(np.eye(3))
+    assert_allclose(proba.sum(axis=1), 1, atol=1e-6)
+
+
+def test_a_subclassed_model_is_trained_again_and_stays_frozen():
+    network, X = NETWORKS["subclassed"]()
+    network.hidden.trainable = False
+    y = np.arange(len(X)) % 3
+    classifier = MCDropoutClassifier.from_keras(
+        network, from_logits=False, epochs=2, random_state=0
+    )
+    kernel = network.hidden.kernel.numpy()
+    classifier.partial_fit(X, y)
+    assert not classifier.model_.hidden.trainable
+    assert_array_equal(classifier.model_.hidden.kernel, kernel)
+    assert clone(classifier).fit(X, y).n_iter_ == 2
+
+
+def test_threads_predict_the_same():
+    network, X = NETWORKS["multi head attention"]()
+    classifier = MCDropoutClassifier.from_keras(with_weights(network), random_state=0)
+    with ThreadPoolExecutor(6) as pool:
+        results = list(pool.map(lambda _: classifier.predict_proba(X), range(12)))
+    for proba in results:
+        assert_array_equal(proba, results[0])
+
+
+def test_a_loss_of_logits_for_probabilities_is_not_tuned_with(digits):
+    X, y = digits
+    network = keras.Sequential(
+        [keras.Input((64,)), layers.Dropout(0.2), layers.Dense(10)]
+    )
+    network.compile("adam", "sparse_categorical_crossentropy")
+    classifier = MCDropoutClassifier.from_keras(network)
+    with pytest.raises(ValueError, match="must have from_logits=True"):
+        classifier.partial_fit(X, y)

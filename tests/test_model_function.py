@@ -1,5 +1,6 @@
 """`model`: a function of the user's that builds the network."""
 
+import functools
 import pickle
 import random
 
@@ -13,7 +14,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from skmcdropout import MCDropoutClassifier
+from skmcdropout import MCDropoutClassifier, _fitting
 
 N_ROWS = 300
 
@@ -209,6 +210,9 @@ LOSSES = {
     "binary": ("binary_crossentropy", 1, "sigmoid"),
     "binary logit": (keras.losses.BinaryCrossentropy(from_logits=True), 1, None),
     "a function": (brier, None, "softmax"),
+    "renamed": (
+        keras.losses.SparseCategoricalCrossentropy(name="ce"), None, "softmax",
+    ),
 }  # fmt: skip
 
 
@@ -263,6 +267,16 @@ def test_training_goes_on(images):
     assert going_on.model_.layers[2].rate == 0.5
 
 
+def test_going_on_with_another_rate_given_by_the_function(images):
+    X, y = images
+    model = functools.partial(convolutions, kernel_size=3)
+    fitted = classifier(model, warm_start=True, epochs=1).fit(X, y)
+    other = functools.partial(convolutions, kernel_size=3, dropout_rate=0.6)
+    fitted.set_params(model=lambda meta: other(meta)).fit(X, y)
+    assert fitted.model_.layers[2].rate == 0.6
+    assert fitted.n_iter_ == 2
+
+
 def test_partial_fits_are_epochs(images):
     X, y = images
     parts = classifier()
@@ -285,14 +299,26 @@ def test_early_stopping_and_callbacks(images):
     assert_allclose(watched.score(X, y), classifier().fit(X, y).score(X, y), atol=0.1)
 
 
-def test_memory_trains_each_network_once(images, tmp_path):
+def test_memory_trains_each_network_once(images, tmp_path, monkeypatch):
     X, y = images
+    trained = []
+    train = _fitting.train
+    monkeypatch.setattr(
+        _fitting,
+        "train",
+        lambda *args, **kwargs: (
+            trained.append(args[3].epochs),
+            train(*args, **kwargs),
+        )[1],
+    )
     first = classifier(memory=str(tmp_path)).fit(X, y)
     again = classifier(memory=str(tmp_path), n_samples=5).fit(X, y)
     assert_array_equal(
         again.set_params(n_samples=20).predict_proba(X), first.predict_proba(X)
     )
+    assert trained == [3]  # epochs
     other = classifier(memory=str(tmp_path), model__filters=2).fit(X, y)
+    assert trained == [3, 3]
     assert other.model_.layers[0].filters == 2
 
 
