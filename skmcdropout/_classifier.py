@@ -458,9 +458,11 @@ class MCDropoutClassifier(ClassifierMixin, BaseEstimator):
         data, labels, weights = attempt._validate_rows(X, y, sample_weight)
         classes, codes = np.unique(labels, return_inverse=True)
         if len(classes) < 2:
+            weighed = "" if weights is None else " with a positive sample_weight"
             raise ValueError(
-                f"{type(self).__name__} needs samples of at least 2 classes in the "
-                f"data, but the data contains only one class: {classes.tolist()[0]!r}"
+                f"{type(self).__name__} needs samples of at least 2 classes{weighed} "
+                "in the data, but the data contains only one class: "
+                f"{classes.tolist()[0]!r}"
             )
         if going_on and not np.array_equal(classes, self.classes_):
             raise ValueError(

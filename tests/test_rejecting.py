@@ -1,0 +1,156 @@
+"""`RejectingClassifier`: thresholds for a coverage or a risk."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, KFold, StratifiedKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from skmcdropout import MCDropoutClassifier, RejectingClassifier
+from skmcdropout.metrics import risk_at_coverage
+
+NETWORK = MCDropoutClassifier((20,), epochs=10, n_samples=20, random_state=0)
+
+
+@parametrize_with_checks(
+    [
+        RejectingClassifier(MCDropoutClassifier(random_state=0)),
+        RejectingClassifier(MCDropoutClassifier(random_state=0), coverage=0.5),
+    ]
+)
+def test_scikit_learn_check(estimator, check):
+    check(estimator)
+
+
+@pytest.fixture(scope="module")
+def fitted(moons):
+    return RejectingClassifier(NETWORK, coverage=0.8).fit(*moons)
+
+
+def test_the_threshold_is_chosen_on_rows_that_were_held_out(fitted, moons):
+    X, y = moons
+    predicted, uncertainty = np.empty_like(y), np.empty(len(y))
+    for train, held in StratifiedKFold(5).split(X, y):
+        fold = clone(NETWORK).fit(X[train], y[train])
+        predicted[held] = fold.predict(X[held])
+        uncertainty[held] = fold.predict_uncertainty(X[held])
+    accepted = uncertainty <= fitted.threshold_ + 1e-9
+    assert_allclose(accepted.mean(), 0.8, atol=2 / len(y))
+    assert_allclose(fitted.coverage_, accepted.mean())
+    assert_allclose(fitted.risk_, (predicted != y)[accepted].mean())
+    assert_allclose(
+        fitted.risk_, risk_at_coverage(y, predicted, uncertainty, fitted.coverage_)
+    )
+
+
+def test_the_classifier_is_fitted_on_all_rows(fitted, moons):
+    X, y = moons
+    whole = clone(NETWORK).fit(X, y)
+    assert_array_equal(fitted.predict(X), whole.predict(X))
+    assert_array_equal(fitted.predict_proba(X), whole.predict_proba(X))
+    assert_array_equal(fitted.predict_uncertainty(X), whole.predict_uncertainty(X))
+    accepted = fitted.accept(X)
+    assert_array_equal(accepted, whole.predict_uncertainty(X) <= fitted.threshold_)
+    assert 0.6 < accepted.mean() < 0.95
+
+
+def test_accepted_rows_are_right_more_often(fitted, moons):
+    X, y = moons
+    accepted = fitted.accept(X)
+    right = fitted.predict(X) == y
+    assert right[accepted].mean() > right[~accepted].mean() + 0.1
+
+
+@pytest.mark.parametrize(
+    ("labels", "reject_label"),
+    [([0, 1], -1), (["a", "b"], "unsure"), ([0, 1], "unsure"), ([0.0, 1.0], np.nan)],
+)
+def test_rejected_rows_get_the_label_for_them(moons, labels, reject_label):
+    X, y = moons[0], np.array(labels)[moons[1]]
+    rejecting = RejectingClassifier(NETWORK, reject_label=reject_label).fit(X, y)
+    predicted, accepted = rejecting.predict(X), rejecting.accept(X)
+    assert 0 < accepted.mean() < 1
+    assert_array_equal(predicted[accepted], rejecting.estimator_.predict(X)[accepted])
+    assert {str(label) for label in predicted[~accepted]} == {str(reject_label)}
+
+
+def test_the_risk_is_at_most_what_is_allowed_and_the_coverage_the_largest(moons):
+    X, y = moons
+    allowed = [0.0, 0.02, 0.05, 0.5]
+    fits = [RejectingClassifier(NETWORK, max_risk=r).fit(X, y) for r in allowed[1:]]
+    for risk, rejecting in zip(allowed[1:], fits, strict=True):
+        assert rejecting.risk_ <= risk
+    coverages = [rejecting.coverage_ for rejecting in fits]
+    assert coverages == sorted(coverages)
+    assert coverages[-1] == 1
+    # Some coverage more would have broken it.
+    by_coverage = RejectingClassifier(NETWORK, coverage=coverages[0] + 0.02).fit(X, y)
+    assert by_coverage.risk_ > allowed[1]
+
+
+def test_a_fitted_classifier_is_only_given_a_threshold(moons):
+    X, y = moons
+    network = clone(NETWORK).fit(X[:200], y[:200])
+    rejecting = RejectingClassifier(network, cv="prefit", coverage=0.7)
+    rejecting.fit(X[200:], y[200:])
+    assert rejecting.estimator_ is network
+    assert_allclose(rejecting.accept(X[200:]).mean(), 0.7, atol=0.011)
+
+
+def test_pipelines_searches_and_measures(moons):
+    X, y = moons
+    pipeline = make_pipeline(StandardScaler(), NETWORK)
+    search = GridSearchCV(pipeline, {"mcdropoutclassifier__dropout_rate": [0.1]}, cv=2)
+    rejecting = RejectingClassifier(
+        search, measure="mutual_information", cv=KFold(3), n_jobs=2
+    ).fit(X, y)
+    scaler, network = rejecting.estimator_.best_estimator_
+    assert_array_equal(
+        rejecting.predict_uncertainty(X),
+        network.predict_uncertainty(scaler.transform(X), "mutual_information"),
+    )
+    outer = GridSearchCV(
+        RejectingClassifier(NETWORK, cv=2), {"coverage": [0.5, 0.9]}, cv=2
+    )
+    assert set(outer.fit(X, y).best_params_) == {"coverage"}
+
+
+def test_weights_are_split_with_the_rows(moons):
+    X, y = moons
+    weights = np.where(np.arange(len(y)) % 2, 1, 0)
+    weighted = RejectingClassifier(NETWORK).fit(X, y, sample_weight=weights)
+    expected = clone(NETWORK).fit(X, y, sample_weight=weights)
+    assert_array_equal(weighted.predict_proba(X), expected.predict_proba(X))
+
+
+BAD = {
+    "both": ({"coverage": 0.5, "max_risk": 0.1}, "must not be given together"),
+    "coverage": ({"coverage": 0.0}, "'coverage' parameter"),
+    "risk": ({"max_risk": 1.0}, "'max_risk' parameter"),
+    "measure": ({"measure": "entropy"}, "'measure' parameter"),
+    "cv": ({"cv": "fitted"}, "'cv' parameter"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_parameters(moons, name):
+    parameters, message = BAD[name]
+    with pytest.raises(ValueError, match=message):
+        RejectingClassifier(NETWORK, **parameters).fit(*moons)
+
+
+def test_a_risk_that_nothing_reaches(moons):
+    X, y = moons
+    noise = np.random.RandomState(0).randint(2, size=len(y))
+    rejecting = RejectingClassifier(NETWORK, max_risk=0.0)
+    with pytest.raises(ValueError, match=r"max_risk must be at least 0\.\d+.*Got 0"):
+        rejecting.fit(np.zeros_like(X), noise)
+
+
+def test_an_estimator_without_uncertainty(moons):
+    with pytest.raises(TypeError, match=r"must have a method predict_uncertainty.*Log"):
+        RejectingClassifier(LogisticRegression()).fit(*moons)
