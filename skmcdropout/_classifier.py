@@ -24,6 +24,7 @@ from sklearn.utils.validation import (
 
 from skmcdropout._architecture import ELEMENTWISE_ACTIVATIONS
 from skmcdropout._inputs import Rows, check_rows, check_rows_and_labels, take
+from skmcdropout._seal import seal
 from skmcdropout.uncertainty import check_measures, from_summary
 
 if TYPE_CHECKING:
@@ -723,9 +724,24 @@ class MCDropoutClassifier(ClassifierMixin, BaseEstimator):
         state = dict(super().__getstate__())
         if "_sampler" in state:
             state["_sampler"] = list(state["_sampler"].weights)
+            state["_seal"] = self._digest(state)
         return state
 
+    @staticmethod
+    def _digest(state: dict[str, Any]) -> str:
+        """Checksum of all that makes a prediction, parameters apart."""
+        arch = getattr(state["_arch"], "config", state["_arch"])
+        classes, seeds = state["classes_"].tolist(), list(state["_seeds"])
+        return seal(state["_sampler"], arch, classes, seeds)
+
     def __setstate__(self, state: dict[str, Any]) -> None:
+        given = state.get("_seal")
+        state = {name: value for name, value in state.items() if name != "_seal"}
+        if given != (self._digest(state) if "_sampler" in state else None):
+            raise ValueError(
+                f"The state of {type(self).__name__} must be as it was saved. Got one "
+                "that was altered or damaged: its checksum differs."
+            )
         super().__setstate__(state)
         if "_sampler" in state:
             from skmcdropout._fitting import make_sampler

@@ -2,13 +2,17 @@
 
 import copy
 import pickle
+from dataclasses import replace
 
 import joblib
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
+from sklearn.base import clone
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
-from skmcdropout import MCDropoutClassifier
+from skmcdropout import MCDropoutClassifier, RejectingClassifier
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +67,58 @@ def test_the_pickled_state_is_plain(fitted):
     plain = {dict, list, tuple, str, int, float, bool, type(None), np.ndarray}
     found = {t for t in types(fitted.__getstate__()) if not issubclass(t, np.generic)}
     assert {t.__name__ for t in found - plain} == {"Architecture"}
+
+
+def test_a_truncated_file_is_an_error(fitted):
+    file = pickle.dumps(fitted)
+    for size in (len(file) // 2, len(file) - 1):
+        with pytest.raises((pickle.UnpicklingError, EOFError)):
+            pickle.loads(file[:size])
+
+
+def altered(array):
+    return array.astype(array.dtype, copy=True) + np.float32(1e-3)
+
+
+@pytest.mark.parametrize(
+    "part", ["weights", "classes", "architecture", "seeds", "seal"]
+)
+def test_an_altered_state_is_an_error(fitted, part):
+    state = fitted.__getstate__()
+    if part == "weights":
+        first, *rest = state["_sampler"]
+        state["_sampler"] = [altered(first), *rest]
+    elif part == "classes":
+        state["classes_"] = state["classes_"][::-1]
+    elif part == "architecture":
+        state["_arch"] = replace(state["_arch"], activation="tanh")
+    elif part == "seeds":
+        state["_seeds"] = (*state["_seeds"][:-1], 3)
+    else:
+        del state["_seal"]
+    with pytest.raises(ValueError, match=r"must be as it was saved.*checksum differs"):
+        MCDropoutClassifier().__setstate__(state)
+
+
+@pytest.mark.parametrize("kind", ["mlp", "pipeline", "network", "rejecting"])
+def test_skops_loads_it_trusting_our_own_classes_alone(moons, tmp_path, kind):
+    skops = pytest.importorskip("skops.io", reason="skops is not installed")
+    X, y = moons
+    estimator = MCDropoutClassifier((8,), epochs=3, n_samples=10, random_state=0)
+    if kind == "pipeline":
+        estimator = make_pipeline(StandardScaler(), estimator)
+    elif kind == "rejecting":
+        estimator = RejectingClassifier(estimator, cv=2)
+    if kind == "network":
+        network = clone(estimator).fit(X, y).model_
+        estimator = MCDropoutClassifier.from_keras(network, random_state=0)
+    else:
+        estimator.fit(X, y)
+    skops.dump(estimator, tmp_path / "estimator.skops")
+    types = skops.get_untrusted_types(file=tmp_path / "estimator.skops")
+    assert all(name.startswith("skmcdropout.") for name in types)
+    loaded = skops.load(tmp_path / "estimator.skops", trusted=types)
+    assert_array_equal(loaded.predict_proba(X), estimator.predict_proba(X))
 
 
 def test_an_unfitted_estimator_is_copied_unfitted():
