@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+import sklearn
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
@@ -24,6 +25,7 @@ from sklearn.model_selection import (
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils.fixes import parse_version
 
 from skmcdropout import MCDropoutClassifier
 
@@ -111,7 +113,16 @@ def test_boolean_labels_and_two_columns(quick, moons):
     )
 
 
-@pytest.mark.parametrize("frame", [pd.DataFrame, pl.DataFrame])
+POLARS = pytest.param(
+    pl.DataFrame,
+    marks=pytest.mark.skipif(
+        parse_version(sklearn.__version__) < parse_version("1.7"),
+        reason="scikit-learn 1.6 does not read the column names of polars 2",
+    ),
+)
+
+
+@pytest.mark.parametrize("frame", [pd.DataFrame, POLARS])
 def test_frames_with_names(quick, blobs, frame):
     X, y = blobs
     names = ["a", "b", "c", "d"]

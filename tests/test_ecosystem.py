@@ -1,0 +1,126 @@
+"""Used for real with the libraries it should be at home in (extra "ecosystem")."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV, train_test_split
+
+from skmcdropout import MCDropoutClassifier
+
+NETWORK = MCDropoutClassifier((30,), epochs=20, n_samples=30, random_state=0)
+
+
+def test_conformal_sets_with_mapie_cover_as_they_say(digits):
+    classification = pytest.importorskip(
+        "mapie.classification", reason="MAPIE is not installed"
+    )
+    X, X_rest, y, y_rest = train_test_split(*digits, train_size=0.4, random_state=0)
+    X_cal, X_test, y_cal, y_test = train_test_split(X_rest, y_rest, random_state=0)
+    fitted = clone(NETWORK).set_params(epochs=5).fit(X, y)
+    for score in ("lac", "aps"):
+        conformal = classification.SplitConformalClassifier(
+            fitted, confidence_level=0.9, conformity_score=score, random_state=0
+        ).conformalize(X_cal, y_cal)
+        labels, sets = conformal.predict_set(X_test)
+        covered = sets[np.arange(len(y_test)), y_test, 0]
+        assert_array_equal(labels, fitted.predict(X_test))
+        assert covered.mean() > 0.86
+        assert sets[:, :, 0].sum(axis=1).mean() < 4
+
+
+@pytest.mark.parametrize("strategy", ["GreedyBALD", "QueryByCommittee"])
+def test_active_learning_with_scikit_activeml_asks_where_draws_disagree(
+    digits, strategy
+):
+    pool = pytest.importorskip(
+        "skactiveml.pool", reason="scikit-activeml is not installed"
+    )
+    from skactiveml.classifier import SklearnClassifier
+
+    X, y = digits[0][:300], digits[1][:300].astype(float)
+    known = np.where(np.arange(300) < 40, y, np.nan)
+    learner = SklearnClassifier(NETWORK, classes=range(10))
+    query = getattr(pool, strategy)(
+        sample_predictions_method_name="sample_proba", random_state=0
+    )
+    asked, utilities = query.query(
+        X, known, ensemble=learner, batch_size=5, return_utilities=True
+    )
+    fitted = clone(NETWORK).fit(X[:40], y[:40].astype(int))
+    disagreement = fitted.predict_uncertainty(X, "mutual_information")
+    assert (asked >= 40).all()
+    # Both utilities are the mutual information of label and draw.
+    assert_allclose(utilities[0, 40:], disagreement[40:], atol=1e-4)
+    assert asked[0] == 40 + disagreement[40:].argmax()
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    distributed = pytest.importorskip("distributed", reason="Dask is not installed")
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=None
+        ) as workers,
+        distributed.Client(workers) as client,
+    ):
+        yield client
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_grid_search_on_a_dask_cluster_is_that_on_one_machine(digits, cluster):
+    import joblib
+
+    X, y = digits[0][:400], digits[1][:400]
+    grid = {"dropout_rate": [0.1, 0.4], "n_samples": [0, 20]}
+    search = GridSearchCV(clone(NETWORK).set_params(epochs=3), grid, cv=2)
+    expected = clone(search).fit(X, y)
+    with joblib.parallel_config("dask"):
+        search.fit(X, y)
+    assert len(cluster.nthreads()) == 2
+    assert_allclose(
+        search.cv_results_["mean_test_score"],
+        expected.cv_results_["mean_test_score"],
+        atol=1e-6,
+    )
+    assert_allclose(search.predict_proba(X), expected.predict_proba(X), atol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_dask_arrays_are_predicted_block_by_block(digits, cluster):
+    import dask.array as da
+
+    X, y = digits
+    fitted = clone(NETWORK).fit(X[:500], y[:500])
+    blocks = da.from_array(X, chunks=(200, -1))
+    proba = blocks.map_blocks(
+        fitted.predict_proba, dtype=np.float32, chunks=(blocks.chunks[0], (10,))
+    )
+    assert_allclose(proba.compute(), fitted.predict_proba(X), atol=1e-6)
+    unsure = blocks.map_blocks(fitted.predict_uncertainty, dtype="f4", drop_axis=1)
+    assert_allclose(unsure.compute(), fitted.predict_uncertainty(X), atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_dask_dataframes_are_predicted_partition_by_partition(digits, cluster):
+    dd = pytest.importorskip("dask.dataframe", reason="Dask is not installed")
+    import pandas as pd
+
+    frame = pd.DataFrame(digits[0]).add_prefix("pixel ")
+    fitted = clone(NETWORK).fit(frame[:500], digits[1][:500])
+    parts = dd.from_pandas(frame, npartitions=4)
+    unsure = parts.map_partitions(
+        lambda part: pd.Series(fitted.predict_uncertainty(part), part.index),
+        meta=(None, "f4"),
+    )
+    assert_allclose(unsure.compute(), fitted.predict_uncertainty(frame), atol=1e-5)
+
+
+def test_parts_of_data_that_does_not_fit_reach_the_accuracy_of_fit(digits):
+    X, X_test, y, y_test = train_test_split(*digits, random_state=0)
+    whole = clone(NETWORK).fit(X, y)
+    parts = clone(NETWORK)
+    for _ in range(NETWORK.epochs):
+        for rows in np.array_split(np.arange(len(X)), 5):
+            parts.partial_fit(X[rows], y[rows], classes=np.arange(10))
+    assert parts.score(X_test, y_test) > whole.score(X_test, y_test) - 0.01
