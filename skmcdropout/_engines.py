@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from skmcdropout._blueprint import Blueprint
-from skmcdropout._graph import Pass, check_rows, get_mask, random_operations
+from skmcdropout._graph import Pass, checked_rows, get_mask, random_operations
 from skmcdropout._inputs import Shapes
 from skmcdropout._masks import Floats, kept_units, normal_noise
 from skmcdropout._noise_layers import has_noise
@@ -72,7 +72,7 @@ class _Head:
             x = Pass().run(steps, inputs)
             self.has_mask = get_mask(x) is not None
             for layer in following:
-                check_rows(x, tf.shape(table)[0], layer)
+                x = checked_rows(x, tf.shape(table)[0], layer)
             return [x]
 
         width = sum(math.prod(shape) for shape in shapes)

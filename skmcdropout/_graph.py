@@ -112,10 +112,12 @@ class Pass:
         """Add the noise of the next place to `x`, fanning it out if it is not."""
         self._note_first_noise()
         self._reached.add(id(layer))
-        self._check_rows(x, layer)
+        x_mask = get_mask(x)
+        is_fanned_out = self._is_fanned_out(x)
+        n_rows = self._n_rows * (self._n_draws if is_fanned_out else 1)
+        x = checked_rows(x, n_rows, layer)
         noise = self._take(law, x.dtype)
         shape, n_entries = x.shape[1:], math.prod(x.shape[1:])
-        is_fanned_out = self._is_fanned_out(x)
         h = self._blocks(x) if is_fanned_out else x[None]
         h = tf.reshape(h, [tf.shape(h)[0], tf.shape(h)[1], n_entries])
 
@@ -131,9 +133,8 @@ class Pass:
         if law.addend is not None:
             h = h + spread(law.addend)
         h = tf.reshape(h, [-1, *shape])
-        mask = get_mask(x)
-        if mask is not None:
-            set_mask(h, mask if is_fanned_out else self._repeated(mask))
+        if x_mask is not None:
+            set_mask(h, x_mask if is_fanned_out else self._repeated(x_mask))
         return self._note(h, True)
 
     def fan_out(self, x: Any) -> Any:
@@ -237,14 +238,6 @@ class Pass:
             for layer, name in replaced:
                 vars(layer).pop(name, None)
 
-    def _check_rows(self, x: Any, layer: Any) -> None:
-        """Refuse noise on what has not one entry per row (and draw) on its first axis.
-
-        A mask per draw would be shared by what Keras draws separately.
-        """
-        n = self._n_rows * (self._n_draws if self._is_fanned_out(x) else 1)
-        check_rows(x, n, layer)
-
     def _check_reached(self, composite: Any) -> None:
         """Refuse a layer of layers that has noise it does not call at inference."""
         for layer in composite._flatten_layers():
@@ -317,14 +310,19 @@ def _is_augmentation(layer: Any) -> bool:
     return kind.startswith("keras.") and ".preprocessing." in kind
 
 
-def check_rows(x: Any, n: Any, layer: Any) -> None:
-    """Stop a graph where the first axis of the input of `layer` has not `n` entries."""
-    tf.debugging.assert_equal(
+def checked_rows(x: Any, n: Any, layer: Any) -> Any:
+    """The input `x` of `layer`, of which a graph stops if it has not `n` entries.
+
+    A mask per draw would be shared by what Keras draws separately.
+    """
+    check = tf.debugging.assert_equal(
         tf.shape(x)[0],
         n,
         f"The input of the layer {layer.name!r} must have one entry per row on its "
         "first axis, for it to be sampled once per draw.",
     )
+    with tf.control_dependencies([] if check is None else [check]):
+        return tf.identity(x)
 
 
 def random_operations(function: Any) -> list[str]:

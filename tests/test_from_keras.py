@@ -15,22 +15,23 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from skmcdropout import MCDropoutClassifier
+from skmcdropout._blueprint import seeded_generators
 
 
 @pytest.fixture(scope="module")
 def trained(digits):
     X, y = digits
-    keras.utils.set_random_seed(0)
-    network = keras.Sequential(
-        [
-            keras.Input((64,)),
-            layers.Dense(50, activation="relu"),
-            layers.Dropout(0.3),
-            layers.Dense(10, activation="softmax"),
-        ]
-    )
-    network.compile("adam", "sparse_categorical_crossentropy")
-    network.fit(X[:1000], y[:1000], epochs=10, verbose=0)
+    with seeded_generators(0):
+        network = keras.Sequential(
+            [
+                keras.Input((64,)),
+                layers.Dense(50, activation="relu"),
+                layers.Dropout(0.3),
+                layers.Dense(10, activation="softmax"),
+            ]
+        )
+        network.compile("adam", "sparse_categorical_crossentropy")
+        network.fit(X[:1000], y[:1000], epochs=10, verbose=0)
     return network
 
 
