@@ -183,7 +183,8 @@ class MCDropoutClassifier(ClassifierMixin, BaseEstimator):
     recurrent layer's is the same at all steps), and all other layers are in inference
     mode. What comes before the first of them is computed once, but in networks whose
     layers branch, for each group of draws; a model with a `call` of its own is computed
-    once a draw from the start. Layers that can't be drawn from so are refused by name.
+    once a draw from the start. Each kind of network is tried out before it is trained,
+    and one that can't be drawn from so is refused, if possible with the layer's name.
 
     The defaults were chosen by log-loss, accuracy and time over sixteen tables
     (``benchmarks/run.py defaults``).
@@ -365,9 +366,10 @@ class MCDropoutClassifier(ClassifierMixin, BaseEstimator):
     ) -> MCDropoutClassifier:
         """Make a fitted classifier of a Keras model that is trained already.
 
-        Nothing is trained, and the model is copied. `partial_fit` goes on training
-        from its weights, and so does `fit` with ``warm_start=True``; otherwise `fit`
-        starts afresh with a network like it.
+        Nothing is trained, and the model is copied; the rates that are drawn with are
+        those of its layers. `partial_fit` goes on training from its weights, and so
+        does `fit` with ``warm_start=True``; otherwise `fit` starts afresh with a
+        network like it.
 
         Parameters
         ----------
@@ -448,8 +450,8 @@ class MCDropoutClassifier(ClassifierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If the data or weights can't be used, or if the loss becomes NaN or
-            infinite.
+            If the data or weights can't be used, if `model` builds a network that can't
+            be drawn from, or if the loss becomes NaN or infinite.
 
         """
         from skmcdropout._fitting import fit_network
