@@ -16,6 +16,7 @@ from skmcdropout.metrics import risk_at_coverage
 NETWORK = MCDropoutClassifier((20,), epochs=10, n_samples=20, random_state=0)
 
 
+@pytest.mark.filterwarnings("ignore:The least populated class in y has only")
 @parametrize_with_checks(
     [
         RejectingClassifier(MCDropoutClassifier(random_state=0)),
