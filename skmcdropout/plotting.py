@@ -209,7 +209,7 @@ class RiskCoverageDisplay:
         )
         self.ax_.set_ylim(bottom=0)
         if parts:
-            self.ax_.legend(loc="upper left")
+            self.ax_.legend(loc="center left")
         return self
 
 
