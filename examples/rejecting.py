@@ -46,9 +46,8 @@ for name, rows in [("accepted", accepted), ("rejected", ~accepted)]:
 # %%
 # Shuffled digits, and how well each measure tells errors and them from the rest.
 shuffled = np.random.default_rng(0).permuted(X_test, axis=1)
-print(
-    f"of {len(shuffled)} shuffled digits {classifier.accept(shuffled).mean():.1%} accepted"
-)
+share = classifier.accept(shuffled).mean()
+print(f"of {len(shuffled)} shuffled digits {share:.1%} accepted")
 fitted = classifier.estimator_
 predicted = fitted.predict(X_test)
 print(
