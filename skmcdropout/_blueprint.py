@@ -193,6 +193,11 @@ def set_weights(network: keras.Model, weights: Any) -> None:
             layer.finalize_state()
 
 
+def keeps_constants(network: keras.Model) -> bool:
+    """Whether layers like Normalization turn weights into constants of a graph."""
+    return any(hasattr(la, "finalize_state") for la in network._flatten_layers())
+
+
 def not_plain(network: keras.Model, error: Any) -> ValueError:
     return ValueError(
         "The model must be one that Keras can build again from its configuration "

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skmcdropout._architecture import Architecture
-from skmcdropout._blueprint import Blueprint
+from skmcdropout._blueprint import Blueprint, keeps_constants
 from skmcdropout._network import build_network
 from skmcdropout._trainer import GraphTrainer, TunableDropout
 from skmcdropout._weights import assign, is_elementwise
@@ -165,7 +165,7 @@ def train(
             callback._model = None  # set_model is the user's to define
     ((trainer, learning_rate),) = built
     trained = _unload(trainer, state, learning_rate)
-    if is_shared:
+    if is_shared and not keeps_constants(trainer.network):
         _return_trainer(arch, trainer)
     return trained
 

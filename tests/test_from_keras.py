@@ -298,3 +298,26 @@ def test_a_loss_of_logits_for_probabilities_is_not_tuned_with(digits):
     classifier = MCDropoutClassifier.from_keras(network)
     with pytest.raises(ValueError, match="must have from_logits=True"):
         classifier.partial_fit(X, y)
+
+
+def test_networks_adapted_to_other_data_do_not_share_a_trainer():
+    """Normalization holds what it adapted to as constants of a compiled step."""
+    X = np.random.RandomState(0).normal(size=(60, 4)).astype(np.float32)
+    y = np.arange(60) % 3
+    losses = []
+    for scale in (1, 100):
+        normalize = layers.Normalization()
+        normalize.adapt(scale * X)
+        first, last = (keras.initializers.GlorotUniform(seed) for seed in (1, 2))
+        network = keras.Sequential(
+            [
+                keras.Input((4,)),
+                normalize,
+                layers.Dense(5, kernel_initializer=first),
+                layers.Dropout(0.2),
+                layers.Dense(3, activation="softmax", kernel_initializer=last),
+            ]
+        )
+        classifier = MCDropoutClassifier.from_keras(network, random_state=0)
+        losses += classifier.partial_fit(scale * X, y).history_["loss"]
+    assert_allclose(*losses, rtol=0.1)
