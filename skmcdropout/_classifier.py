@@ -23,6 +23,7 @@ from sklearn.utils.validation import (
 )
 
 from skmcdropout._architecture import ELEMENTWISE_ACTIVATIONS
+from skmcdropout._fit_task import CallbackSupportMixin, FitTask
 from skmcdropout._inputs import Rows, check_rows, check_rows_and_labels, take
 from skmcdropout._seal import seal
 from skmcdropout.uncertainty import check_measures, from_summary
@@ -46,7 +47,7 @@ KERNEL_INITIALIZERS = {
 }
 
 
-class MCDropoutClassifier(ClassifierMixin, BaseEstimator):
+class MCDropoutClassifier(ClassifierMixin, CallbackSupportMixin, BaseEstimator):
     """Monte-Carlo dropout network: a classifier that says how unsure it is.
 
     A Keras network, by default a multilayer perceptron, is trained with dropout, and
@@ -114,21 +115,25 @@ class MCDropoutClassifier(ClassifierMixin, BaseEstimator):
         the same total weight for every class.
     callbacks : keras.callbacks.Callback or list of them, default=None
         Called while training, as by Keras. With ones that watch batches, training
-        returns to Python after each.
+        returns to Python after each. Those of scikit-learn (1.9 or newer), like its
+        `ProgressBar` and `ScoringMonitor`, are set with `set_callbacks` and see each
+        epoch as a task of the fit.
     warm_start : bool, default=False
         Let `fit` go on from the last fit as if it had never stopped, for `epochs`
         more. An optimizer of another class, or callbacks where there were none, start
         it with a fresh optimizer.
     memory : str or joblib.Memory, default=None
         Where to keep trained weights, so that a search over `n_samples` trains each
-        network once. Used where an integer `random_state` and no callbacks make the
-        same fit recur. Entries that were damaged are trained again.
+        network once. Used where an integer `random_state` and no callbacks (but a
+        `ProgressBar`) make the same fit recur. Entries that were damaged are trained
+        again.
     random_state : int, RandomState instance or None, default=None
         An integer makes `fit` and all predictions repeatable, in any process and for
         any order of rows. None takes fresh entropy. No global generator is read or
         set. Predictions of one fitted estimator never vary.
     verbose : int, default=0
-        1 shows Keras's progress bar, 2 a line an epoch.
+        1 shows Keras's progress bar of each epoch, and of predictions that take
+        longer than a second; 2 prints a line an epoch.
     **model__ : dict
         Parameters of `model`, as ``model__filters=32``. They can be searched over like
         all others.
@@ -456,6 +461,7 @@ class MCDropoutClassifier(ClassifierMixin, BaseEstimator):
         """
         from skmcdropout._fitting import fit_network
 
+        task = FitTask(self, X, y, sample_weight, self.epochs)
         going_on = self.warm_start and hasattr(self, "classes_")
         attempt = copy.copy(self)
         data, labels, weights = attempt._validate_rows(X, y, sample_weight)
@@ -473,8 +479,8 @@ class MCDropoutClassifier(ClassifierMixin, BaseEstimator):
                 f"{self.classes_}. Got {classes} instead."
             )
         attempt.classes_ = classes
-        fit_network(attempt, data, codes, weights, going_on=going_on)
-        return self._become(attempt)
+        fit_network(attempt, data, codes, weights, task, going_on=going_on)
+        return self._become(attempt, task)
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(
@@ -515,6 +521,7 @@ class MCDropoutClassifier(ClassifierMixin, BaseEstimator):
         from skmcdropout._fitting import fit_network
 
         self._validate_params()  # the decorator does so at the first call only
+        task = FitTask(self, X, y, sample_weight, n_epochs=1)
         going_on = hasattr(self, "classes_")
         if self.class_weight == "balanced":
             raise ValueError(
@@ -546,8 +553,10 @@ class MCDropoutClassifier(ClassifierMixin, BaseEstimator):
                 f"partial_fit. Got {unknown} too."
             )
         codes = np.searchsorted(attempt.classes_, labels)
-        fit_network(attempt, data, codes, weights, going_on=going_on, one_epoch=True)
-        return self._become(attempt)
+        fit_network(
+            attempt, data, codes, weights, task, going_on=going_on, one_epoch=True
+        )
+        return self._become(attempt, task)
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Predict the class of the largest mean probability.
@@ -682,7 +691,9 @@ class MCDropoutClassifier(ClassifierMixin, BaseEstimator):
             asked,
             caller_name=type(self).__name__,
         )
-        return self._sampler.draw(data, self.n_samples, self.sampling, wanted)
+        return self._sampler.draw(
+            data, self.n_samples, self.sampling, wanted, show=self.verbose == 1
+        )
 
     def _validate_rows(
         self,
@@ -706,9 +717,12 @@ class MCDropoutClassifier(ClassifierMixin, BaseEstimator):
             )
         return take(data, counted), labels[counted], weights[counted]
 
-    def _become(self, attempt: MCDropoutClassifier) -> MCDropoutClassifier:
+    def _become(
+        self, attempt: MCDropoutClassifier, task: FitTask
+    ) -> MCDropoutClassifier:
         """Take over all that a successful `attempt` learned, at one stroke."""
         self.__dict__ = attempt.__dict__
+        task.end()
         return self
 
     @property

@@ -108,7 +108,9 @@ class ChainEngine:
     def compile(self, draws: Draws) -> None:
         """Compile what is the model's own: nothing but the head, which is."""
 
-    def draw(self, draws: Draws, table: Floats, wanted: Wanted) -> Any:
+    def draw(
+        self, draws: Draws, table: Floats, wanted: Wanted, show: bool = False
+    ) -> Any:
         """What is wanted of the draws for each row of `table`."""
         width = math.prod(self._head.shape)
 
@@ -116,7 +118,7 @@ class ChainEngine:
             (h,) = self._head.compute(rows)
             return tf.cast(tf.reshape(h, [-1, width]), tf.float32)
 
-        return draw_chain(draws, table, wanted, head, self._head.row_floats)
+        return draw_chain(draws, table, wanted, show, head, self._head.row_floats)
 
 
 class Noise(NamedTuple):
@@ -160,7 +162,9 @@ class GraphEngine:
         """Compile the pass with noise, or the one without."""
         self._compiled(noise is not None)
 
-    def draw(self, noise: Noise | None, table: Floats, wanted: Wanted) -> Any:
+    def draw(
+        self, noise: Noise | None, table: Floats, wanted: Wanted, show: bool
+    ) -> Any:
         """What is wanted of the draws for each row of `table`."""
         forward, traced = self._compiled(noise is not None)
         n_draws = 1 if noise is None else len(noise.kept)
@@ -183,7 +187,7 @@ class GraphEngine:
             return reduced(tf.concat(draws, axis=0) if len(draws) > 1 else draws[0])
 
         reduced = compiled_results(wanted, self._blueprint.n_classes)
-        return over_chunks(table, CHUNK_FLOATS // row_floats, run, wanted)
+        return over_chunks(table, CHUNK_FLOATS // row_floats, run, wanted, show)
 
     def _compiled(self, with_noise: bool) -> tuple[Any, Pass]:
         if with_noise not in self._passes:

@@ -27,6 +27,7 @@ from skmcdropout._training import Recipe, TrainingData, TrainingState, train
 
 if TYPE_CHECKING:
     from skmcdropout._classifier import MCDropoutClassifier
+    from skmcdropout._fit_task import FitTask
 
 MAX_SEED = 2**31 - 1
 
@@ -36,6 +37,7 @@ def fit_network(
     X: Any,
     y: NDArray[np.int64],
     weights: NDArray[np.float64] | None,
+    task: FitTask,
     *,
     going_on: bool,
     one_epoch: bool = False,
@@ -71,22 +73,36 @@ def fit_network(
     )
     data = TrainingData(table, y, loss_weights, rows, validation_rows)
     callbacks, verbose = _callback_list(estimator.callbacks), int(estimator.verbose)
-    if _is_cacheable(estimator, arch) and not one_epoch:
+    task.attributes_after = lambda state: {
+        **vars(estimator),
+        **_learned(arch, state, mask_seed),
+    }
+    watcher = task if task.is_watched else None
+    if _is_cacheable(estimator, arch, task) and not one_epoch:
         memory = check_memory(estimator.memory)
-        state = _train_once(memory, arch, state, data, recipe, verbose)
+        state = _train_once(memory, arch, state, data, recipe, verbose, watcher)
     else:
-        state = train(arch, state, data, recipe, callbacks, verbose)
-    estimator.history_ = state.history
-    estimator.n_iter_ = state.n_epochs
-    estimator._progress = (
-        state.optimizer,
-        state.noise,
-        state.history,
-        state.optimizer_kind,
-        state.learning_rate,
-    )
-    estimator._arch = arch
-    estimator._sampler = make_sampler(arch, state.weights, mask_seed, trust=True)
+        state = train(arch, state, data, recipe, callbacks, verbose, watcher)
+    estimator.__dict__.update(_learned(arch, state, mask_seed))
+
+
+def _learned(
+    arch: Architecture | Blueprint, state: TrainingState, mask_seed: int
+) -> dict[str, Any]:
+    """The attributes that training sets."""
+    return {
+        "history_": state.history,
+        "n_iter_": state.n_epochs,
+        "_progress": (
+            state.optimizer,
+            state.noise,
+            state.history,
+            state.optimizer_kind,
+            state.learning_rate,
+        ),
+        "_arch": arch,
+        "_sampler": make_sampler(arch, state.weights, mask_seed, trust=True),
+    }
 
 
 def take_over(
@@ -200,7 +216,7 @@ def _check_same_network(before: Architecture | Blueprint, now: Architecture) -> 
 
 
 def _is_cacheable(
-    estimator: MCDropoutClassifier, arch: Architecture | Blueprint
+    estimator: MCDropoutClassifier, arch: Architecture | Blueprint, task: FitTask
 ) -> bool:
     """Whether the same call could ever come again and would give the same.
 
@@ -209,7 +225,7 @@ def _is_cacheable(
     return (
         estimator.memory is not None
         and not getattr(arch, "custom_objects", ())
-        and not estimator.callbacks
+        and not (estimator.callbacks or task.may_be_changed)
         and isinstance(estimator.random_state, Integral)
     )
 
@@ -221,12 +237,15 @@ def _train_once(
     data: TrainingData,
     recipe: Recipe,
     verbose: int,
+    watcher: FitTask | None,
 ) -> TrainingState:
     """`train`, or what it gave for the same arguments before, if that is intact."""
     versions = (__version__, keras.__version__, tf.__version__, np.__version__)
-    cached = memory.cache(_train_and_seal, ignore=["arch", "verbose"], verbose=0)
+    cached = memory.cache(
+        _train_and_seal, ignore=["arch", "verbose", "watcher"], verbose=0
+    )
     key = arch.without_names() if isinstance(arch, Blueprint) else arch
-    args = (arch, key, state, data, recipe, versions, verbose)
+    args = (arch, key, state, data, recipe, versions, verbose, watcher)
     entry = cached.call_and_shelve(*args)
     try:
         trained, seal = entry.get()
@@ -247,6 +266,7 @@ def _train_and_seal(
     recipe: Recipe,
     versions: tuple[str, ...],
     verbose: int,
+    watcher: FitTask | None,
 ) -> tuple[TrainingState, str]:
-    trained = train(arch, state, data, recipe, verbose=verbose)
+    trained = train(arch, state, data, recipe, verbose=verbose, watcher=watcher)
     return trained, joblib.hash(trained)

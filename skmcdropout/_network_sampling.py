@@ -56,7 +56,7 @@ class NetworkSampler:
         return self._weights
 
     def draw(
-        self, X: Rows, n_samples: int, sampling: str, wanted: Wanted
+        self, X: Rows, n_samples: int, sampling: str, wanted: Wanted, show: bool = False
     ) -> tuple[Floats, ...]:
         """Draw `n_samples` times for every row of `X`; see `Sampler.draw`."""
         table, shapes = self._blueprint.pack(X)
@@ -65,7 +65,7 @@ class NetworkSampler:
                 self._engines[shapes] = engine(self.network, self._blueprint, shapes)
             noise = self._noise(shapes, n_samples, sampling)
             self._engines[shapes].compile(noise)
-        drawn = self._engines[shapes].draw(noise, table, wanted)
+        drawn = self._engines[shapes].draw(noise, table, wanted, show)
         p = drawn[0][0] if wanted == "draws" else drawn[0]
         self._blueprint.outputs.check_probabilities(p)
         return drawn

@@ -13,6 +13,7 @@ import tensorflow as tf
 from skmcdropout._architecture import Architecture
 from skmcdropout._masks import Floats, dropout_masks
 from skmcdropout._network import build_network
+from skmcdropout._rows_bar import RowsBar
 from skmcdropout._thinning import (
     THINNED_FLOATS,
     Chain,
@@ -73,16 +74,17 @@ class Sampler:
         return self._weights
 
     def draw(
-        self, X: Any, n_samples: int, sampling: str, wanted: Wanted
+        self, X: Any, n_samples: int, sampling: str, wanted: Wanted, show: bool = False
     ) -> tuple[Floats, ...]:
         """Draw `n_samples` times for every row of `X`, chunk by chunk.
 
         "draws": the probabilities (n_draws, n, k). "mean": their mean (n, k).
         "summary": the mean, its entropy (n,), the mean entropy (n,), the largest share
         of votes (n,) and the predicted class's standard deviation (n,). With
-        `n_samples` 0 the only draw is the network with nothing dropped.
+        `n_samples` 0 the only draw is the network with nothing dropped. With `show` a
+        bar shows how far a long prediction is.
         """
-        return draw_chain(self._draws(n_samples, sampling), X, wanted)
+        return draw_chain(self._draws(n_samples, sampling), X, wanted, show)
 
     def _draws(self, n_samples: int, sampling: str) -> Draws:
         asked, weights = (n_samples, sampling), self.weights
@@ -113,6 +115,7 @@ def draw_chain(
     draws: Draws,
     X: Floats,
     wanted: Wanted,
+    show: bool,
     head: Callable[[Any], Any] = lambda rows: rows,
     head_floats: int = 1,
 ) -> tuple[Floats, ...]:
@@ -125,7 +128,11 @@ def draw_chain(
         compiled = compiled_chain(thinned.structure, wanted)
         n_chunk = CHUNK_FLOATS // max(thinned.row_floats, head_floats)
         return over_chunks(
-            X, n_chunk, lambda rows: compiled(head(rows), *thinned.tensors), wanted
+            X,
+            n_chunk,
+            lambda rows: compiled(head(rows), *thinned.tensors),
+            wanted,
+            show,
         )
     wide = WideDraws(draws)
     n_head = max(1, CHUNK_FLOATS // head_floats)
@@ -135,7 +142,7 @@ def draw_chain(
         pieces = [head(rows[i : i + n_head]) for i in range(0, len(rows), n_head)]
         return reduced(wide.probabilities(tf.concat(pieces, axis=0)))
 
-    return over_chunks(X, BLOCK_ROWS, run, wanted)
+    return over_chunks(X, BLOCK_ROWS, run, wanted, show)
 
 
 def over_chunks(
@@ -143,11 +150,13 @@ def over_chunks(
     n_chunk: int,
     run: Callable[[Any], Sequence[Any]],
     wanted: Wanted,
+    show: bool,
 ) -> tuple[Floats, ...]:
     """Results of `run` on about `n_chunk` rows of `X` at a time, put together."""
     n_chunk = max(n_chunk // ROW_MULTIPLE * ROW_MULTIPLE, ROW_MULTIPLE)
     row_axis = 1 if wanted == "draws" else 0
     results: tuple[Floats, ...] = ()
+    bar = RowsBar(len(X)) if show else None
     for start in range(0, len(X), n_chunk):
         rows = slice(start, min(start + n_chunk, len(X)))
         outputs = [output.numpy() for output in run(_filled_up(X[rows]))]
@@ -156,6 +165,8 @@ def over_chunks(
         for result, output in zip(results, outputs, strict=True):
             kept = np.moveaxis(output, row_axis, 0)[: rows.stop - start]
             np.moveaxis(result, row_axis, 0)[rows] = kept
+        if bar is not None:
+            bar.update(rows.stop)
     return results
 
 

@@ -11,10 +11,10 @@ import json
 import sys
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -25,6 +25,9 @@ from skmcdropout._blueprint import Blueprint, keeps_constants
 from skmcdropout._network import build_network
 from skmcdropout._trainer import GraphTrainer, TunableDropout
 from skmcdropout._weights import assign, is_elementwise
+
+if TYPE_CHECKING:
+    from skmcdropout._fit_task import FitTask
 
 
 def _import_scikeras() -> ModuleType:
@@ -110,6 +113,7 @@ def train(
     recipe: Recipe,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     verbose: int = 0,
+    watcher: FitTask | None = None,
 ) -> TrainingState:
     """Train `recipe.epochs` epochs from `state`; return the state after them."""
     is_shared = not callbacks  # a user's callback may do what it likes to it
@@ -131,6 +135,10 @@ def train(
                 patience=recipe.n_iter_no_change, restore_best_weights=True
             )
         )
+    if watcher is not None:
+        # It comes after the history, so that this holds the epoch that it is told of.
+        history = keras.callbacks.History()
+        callbacks += [history, _EpochTasks(watcher, lambda: _unload(*built[0], state))]
     optimizer, routed = recipe.optimizer, {}
     if isinstance(optimizer, tuple):
         optimizer_class, config = optimizer
@@ -164,10 +172,26 @@ def train(
         for callback in callbacks:
             callback._model = None  # set_model is the user's to define
     ((trainer, learning_rate),) = built
-    trained = _unload(trainer, state, learning_rate)
+    trained = _unload(trainer, learning_rate, state)
     if is_shared and not keeps_constants(trainer.network):
         _return_trainer(arch, trainer)
     return trained
+
+
+class _EpochTasks(keras.callbacks.Callback):
+    """Tells `watcher` of epochs, and stops training where it says so."""
+
+    def __init__(self, watcher: FitTask, state: Callable[[], TrainingState]) -> None:
+        super().__init__()
+        self._watcher = watcher
+        self._state = state
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self._watcher.begin_epoch()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        if self._watcher.end_epoch(self._state):
+            self.model.stop_training = True
 
 
 def _load(
@@ -209,7 +233,7 @@ def _assign(variables: Sequence[Any], values: Sequence[Any]) -> None:
 
 
 def _unload(
-    trainer: GraphTrainer, before: TrainingState, learning_rate: float | None
+    trainer: GraphTrainer, learning_rate: float | None, before: TrainingState
 ) -> TrainingState:
     logs = trainer.history.history
     history = {n: [*before.history.get(n, ()), *logs[n]] for n in logs}

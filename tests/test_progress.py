@@ -1,0 +1,234 @@
+"""What is told and shown while a fit or a prediction goes on."""
+
+import keras
+import numpy as np
+import pytest
+import sklearn
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.fixes import parse_version
+
+from skmcdropout import MCDropoutClassifier, _engines, _fitting, _rows_bar, _sampling
+
+HAS_CALLBACKS = parse_version(sklearn.__version__) >= parse_version("1.9")
+needs_callbacks = pytest.mark.skipif(
+    not HAS_CALLBACKS, reason="scikit-learn has callbacks from version 1.9 on"
+)
+
+
+class Recorder:
+    """A callback that notes the tasks; it asks for `n_epochs` at most."""
+
+    def __init__(self, n_epochs=1000):
+        self.n_epochs = n_epochs
+        self.events = []
+        self.fitted = []
+        self.weights = []
+
+    def setup(self, estimator, context):
+        self.events.append("setup")
+
+    def teardown(self, estimator, context):
+        self.events.append("teardown")
+
+    def on_fit_task_begin(self, estimator, context):
+        self.events.append(("begin", context.task_name, context.task_id))
+
+    def on_fit_task_end(self, estimator, context, *, X, y, metadata, fitted_estimator):
+        self.events.append(("end", context.task_name, context.task_id))
+        self.fitted.append(fitted_estimator)
+        self.weights.append(metadata)
+        return context.task_name == "epoch" and context.task_id + 1 >= self.n_epochs
+
+
+def network(**params):
+    return MCDropoutClassifier((10,), n_samples=10, random_state=0, **params)
+
+
+def build(meta, dropout_rate):
+    return keras.Sequential(
+        [
+            keras.Input((meta["n_features_in_"],)),
+            keras.layers.Dense(8, activation="relu"),
+            keras.layers.Dropout(dropout_rate),
+            keras.layers.Dense(meta["n_classes_"], activation="softmax"),
+        ]
+    )
+
+
+def epochs_told(recorder):
+    return sum(event[:2] == ("end", "epoch") for event in recorder.events)
+
+
+@needs_callbacks
+def test_epochs_are_subtasks_of_the_fit(moons):
+    recorder = Recorder()
+    network(epochs=2).set_callbacks(recorder).fit(*moons)
+    assert recorder.events == [
+        "setup",
+        ("begin", "fit", 0),
+        ("begin", "epoch", 0),
+        ("end", "epoch", 0),
+        ("begin", "epoch", 1),
+        ("end", "epoch", 1),
+        ("end", "fit", 0),
+        "teardown",
+    ]
+
+
+@needs_callbacks
+@pytest.mark.parametrize("params", [{}, {"model": build}], ids=["mlp", "model"])
+def test_a_callback_sees_the_classifier_as_if_fit_had_ended_there(moons, params):
+    clf = MCDropoutClassifier(random_state=0, n_samples=10, **params)
+    recorder = Recorder()
+    clone(clf).set_params(epochs=3).set_callbacks(recorder).fit(*moons)
+    for n_epochs, seen in zip((1, 2, 3), recorder.fitted, strict=False):
+        expected = clone(clf).set_params(epochs=n_epochs).fit(*moons)
+        assert_allclose(
+            seen.predict_proba(moons[0]), expected.predict_proba(moons[0]), atol=1e-6
+        )
+        assert seen.n_iter_ == n_epochs
+        assert seen.history_ == expected.history_
+
+
+@needs_callbacks
+def test_what_callbacks_see_changes_nothing(moons, moons_classifier):
+    watched = clone(moons_classifier).set_callbacks(Recorder()).fit(*moons)
+    assert_array_equal(
+        watched.predict_proba(moons[0]), moons_classifier.predict_proba(moons[0])
+    )
+    assert watched.history_ == moons_classifier.history_
+    assert set(vars(watched)) == {*vars(moons_classifier), "_skl_callbacks"}
+
+
+@needs_callbacks
+def test_a_callback_can_stop_training(moons):
+    recorder = Recorder(n_epochs=3)
+    stopped = network(epochs=10).set_callbacks(recorder).fit(*moons)
+    assert stopped.n_iter_ == epochs_told(recorder) == 3
+    assert_array_equal(
+        stopped.predict_proba(moons[0]),
+        network(epochs=3).fit(*moons).predict_proba(moons[0]),
+    )
+
+
+@needs_callbacks
+def test_early_stopping_tells_of_the_epochs_there_were(moons):
+    recorder = Recorder()
+    clf = network(epochs=200, early_stopping=True, n_iter_no_change=2)
+    clf.set_params(learning_rate=0.1).set_callbacks(recorder).fit(*moons)
+    assert epochs_told(recorder) == clf.n_iter_ < 200
+
+
+@needs_callbacks
+def test_a_fit_that_fails_tells_of_its_end(moons):
+    recorder = Recorder()
+    clf = network(epochs=2).set_callbacks(recorder)
+    before = dict(vars(clf))
+    with pytest.raises(ValueError, match="NaN"):
+        clf.fit(np.full((20, 2), np.nan), moons[1][:20])
+    assert recorder.events[-1] == "teardown"
+    assert vars(clf) == before
+
+
+@needs_callbacks
+def test_partial_fit_is_told_too(moons):
+    recorder = Recorder()
+    clf = network().set_callbacks(recorder)
+    clf.partial_fit(*moons, classes=[0, 1]).partial_fit(*moons)
+    assert epochs_told(recorder) == 2
+    assert recorder.events.count("teardown") == 2
+    assert [seen.n_iter_ for seen in recorder.fitted] == [1, 1, 2, 2]
+
+
+@needs_callbacks
+def test_a_scoring_monitor_scores_each_epoch_with_the_weights_of_the_fit(moons):
+    from sklearn.callback import ScoringMonitor
+
+    X, y = moons
+    weights = np.random.RandomState(0).uniform(size=len(y))
+    monitor = ScoringMonitor(scoring="accuracy")
+    clf = network(epochs=3).set_callbacks(monitor).fit(X, y, sample_weight=weights)
+    *scores, last = (
+        row["accuracy"]
+        for row in sorted(
+            monitor.get_logs().data, key=lambda row: row["task_name"] == "fit"
+        )
+    )
+    expected = [
+        network(epochs=i).fit(X, y, weights).score(X, y, weights) for i in (1, 2, 3)
+    ]
+    assert_allclose(scores, expected)
+    assert last == clf.score(X, y, weights)
+
+
+@needs_callbacks
+def test_a_progress_bar_shows_epochs_within_a_search_over_pipelines(moons, capsys):
+    callback = pytest.importorskip("sklearn.callback")
+    pytest.importorskip("rich", reason="the bar is drawn by rich")
+    search = GridSearchCV(
+        make_pipeline(StandardScaler(), network(epochs=2)),
+        {"mcdropoutclassifier__dropout_rate": [0.1, 0.3]},
+        cv=2,
+    )
+    search.set_callbacks(callback.ProgressBar(max_propagation_depth=None)).fit(*moons)
+    lines = [
+        line for line in capsys.readouterr().out.splitlines() if "MCDropout" in line
+    ]
+    assert len(lines) >= 5  # four fits and the last one
+    assert all("100%" in line or "10…" in line for line in lines[-5:])
+
+
+@needs_callbacks
+def test_a_progress_bar_leaves_the_memory_at_work_and_others_do_not(
+    moons, tmp_path, monkeypatch
+):
+    callback = pytest.importorskip("sklearn.callback")
+    pytest.importorskip("rich", reason="the bar is drawn by rich")
+    fits = []
+    train = _fitting.train
+    monkeypatch.setattr(
+        _fitting, "train", lambda *args, **kw: fits.append(1) or train(*args, **kw)
+    )
+    for callbacks, n_fits in [
+        ([], 1),
+        ([callback.ProgressBar()], 1),
+        ([Recorder()], 2),
+    ]:
+        clf = network(epochs=2, memory=str(tmp_path))
+        clf.set_callbacks(*callbacks).fit(*moons)
+        assert len(fits) == n_fits
+
+
+@pytest.mark.skipif(HAS_CALLBACKS, reason="scikit-learn has callbacks")
+def test_without_callbacks_in_scikit_learn_they_are_refused_and_fit_works(moons):
+    clf = network(epochs=1)
+    with pytest.raises(NotImplementedError, match=r"needs scikit-learn 1\.9 or newer"):
+        clf.set_callbacks(Recorder())
+    assert clf.fit(*moons).n_iter_ == 1
+
+
+@pytest.mark.parametrize("params", [{}, {"model": build}], ids=["mlp", "model"])
+def test_long_predictions_show_a_bar_over_rows(moons, params, monkeypatch, capsys):
+    clf = MCDropoutClassifier(random_state=0, epochs=1, n_samples=10, **params)
+    clf.fit(*moons)
+    expected = clf.predict_proba(moons[0])
+    monkeypatch.setattr(_rows_bar, "PATIENCE", -1)
+    for module in (_sampling, _engines):
+        monkeypatch.setattr(module, "CHUNK_FLOATS", 1)
+    clf.predict_proba(moons[0])
+    assert capsys.readouterr().out == ""
+    clf.set_params(verbose=1)
+    assert_array_equal(clf.predict_proba(moons[0]), expected)
+    shown = capsys.readouterr().out
+    assert "300/300" in shown
+    assert "/row" in shown
+
+
+def test_short_predictions_show_none(moons, capsys):
+    clf = network(epochs=1).fit(*moons).set_params(verbose=1)
+    clf.predict_proba(moons[0])
+    assert capsys.readouterr().out == ""
