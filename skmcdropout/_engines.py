@@ -163,7 +163,7 @@ class GraphEngine:
         self._compiled(noise is not None)
 
     def draw(
-        self, noise: Noise | None, table: Floats, wanted: Wanted, show: bool
+        self, noise: Noise | None, table: Floats, wanted: Wanted, show: bool = False
     ) -> Any:
         """What is wanted of the draws for each row of `table`."""
         forward, traced = self._compiled(noise is not None)

@@ -62,7 +62,9 @@ def network(**kwargs):
             keras.Input((5,)),
             layers.BatchNormalization(),
             MCDropout(0.4, seed=0, **kwargs),
-            layers.Dense(3, activation="softmax"),
+            layers.Dense(
+                3, "softmax", kernel_initializer=keras.initializers.HeNormal(0)
+            ),
         ]
     )
 
@@ -72,7 +74,7 @@ def test_batch_normalization_stays_in_inference_mode():
     before = net.get_weights()
     X = np.random.RandomState(0).normal(5, 3, size=(40, 5)).astype(np.float32)
     draws = np.stack([net.predict(X, verbose=0, batch_size=40) for _ in range(3)])
-    assert draws.std(axis=0).min() > 0
+    assert draws.std(axis=0).max() > 0.1
     for old, new in zip(before, net.get_weights(), strict=True):
         assert_array_equal(old, new)
     net.layers[1].seed_generator.state.assign([0, 0])
