@@ -1,5 +1,8 @@
-"""A convolutional network: any Keras network with dropout is a classifier.
+"""
+A convolutional network
+=======================
 
+Any Keras network with dropout is a classifier.
 `model` is a function that builds it, in the form known from scikeras. Its own
 parameters are searched over together with the dropout rate.
 Saves ``digits_cnn.png`` beside itself.

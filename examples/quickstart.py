@@ -1,5 +1,8 @@
-"""Handwritten digits: a classifier, its accuracy, and the rows it is unsure of.
+"""
+Quickstart: how sure is it?
+===========================
 
+A classifier of handwritten digits, its accuracy, and the rows it is unsure of.
 It takes about a quarter of a minute and saves ``quickstart.png`` beside itself.
 """
 

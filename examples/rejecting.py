@@ -1,4 +1,6 @@
-"""Rejecting: decide only where the classifier is sure, and notice what is no digit.
+"""
+Rejecting what it is not sure of
+================================
 
 A threshold on an uncertainty is chosen by cross-validation so that at most one in two
 hundred accepted digits is wrong. Then digits whose pixels were shuffled, which look

@@ -1,5 +1,8 @@
-"""A recurrent network: uncertainty that falls while a digit is read line by line.
+"""
+A recurrent network
+===================
 
+Uncertainty that falls while a digit is read line by line.
 Each handwritten digit is a sequence of eight lines of eight pixels. A GRU drops inputs
 and recurrent units, in each draw the same ones at every step, and learns from digits
 that are cut off after any number of lines, so that one can watch it make up its mind.

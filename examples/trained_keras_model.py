@@ -1,5 +1,8 @@
-"""A Keras model trained elsewhere: draws, measures and scikit-learn for it.
+"""
+A Keras model trained elsewhere
+===============================
 
+Draws, measures and scikit-learn for it.
 `from_keras` copies a trained network, from memory or a ``.keras`` file, into a fitted
 classifier. Nothing is trained again, and the model stays as it is.
 Saves ``trained_keras_model.png`` beside itself.

@@ -1,4 +1,6 @@
-"""Two moons: what the model does not know, and what the data do not say.
+"""
+Two moons: what is not known, and why
+=====================================
 
 The total uncertainty of a prediction is the sum of two: the aleatoric, high where the
 classes overlap, and the epistemic, high where the draws disagree, away from the data.
