@@ -57,7 +57,6 @@ def top_label_calibration_error(
     >>> y_prob = [[0.8, 0.2], [0.8, 0.2], [0.2, 0.8], [0.2, 0.8]]
     >>> round(top_label_calibration_error([0, 0, 1, 0], y_prob), 3)
     0.05
-
     """
     codes, proba = _codes(y_true, y_prob, labels)
     is_right = proba.argmax(axis=1) == codes
@@ -108,7 +107,6 @@ def classwise_calibration_error(
     >>> y_prob = [[0.8, 0.2], [0.8, 0.2], [0.2, 0.8], [0.2, 0.8]]
     >>> round(classwise_calibration_error([0, 0, 1, 0], y_prob), 3)
     0.25
-
     """
     codes, proba = _codes(y_true, y_prob, labels)
     errors = [

@@ -335,7 +335,6 @@ class MCDropoutClassifier(ClassifierMixin, CallbackSupportMixin, BaseEstimator):
         -------
         params : dict
             Values by name.
-
         """
         routed = {n: v for n, v in vars(self).items() if n.startswith("model__")}
         return {**super().get_params(deep=False), **routed}
@@ -352,7 +351,6 @@ class MCDropoutClassifier(ClassifierMixin, CallbackSupportMixin, BaseEstimator):
         -------
         self : MCDropoutClassifier
             The estimator.
-
         """
         routed = {n: v for n, v in params.items() if n.startswith("model__")}
         super().set_params(**{n: v for n, v in params.items() if n not in routed})
@@ -421,7 +419,6 @@ class MCDropoutClassifier(ClassifierMixin, CallbackSupportMixin, BaseEstimator):
         >>> clf = MCDropoutClassifier.from_keras(network, random_state=0)
         >>> clf.predict_proba([[[0.0] * 28] * 28]).shape
         (1, 10)
-
         """
         from skmcdropout._fitting import take_over
 
@@ -457,7 +454,6 @@ class MCDropoutClassifier(ClassifierMixin, CallbackSupportMixin, BaseEstimator):
         ValueError
             If the data or weights can't be used, if `model` builds a network that can't
             be drawn from, or if the loss becomes NaN or infinite.
-
         """
         from skmcdropout._fitting import fit_network
 
@@ -516,7 +512,6 @@ class MCDropoutClassifier(ClassifierMixin, CallbackSupportMixin, BaseEstimator):
         ValueError
             If `classes` is missing at the first call or differs at a later one, if
             `y` holds others, or as `fit` does.
-
         """
         from skmcdropout._fitting import fit_network
 
@@ -570,7 +565,6 @@ class MCDropoutClassifier(ClassifierMixin, CallbackSupportMixin, BaseEstimator):
         -------
         y : ndarray of shape (n_rows,)
             Labels from `classes_`, at the place of `predict_proba`'s maximum.
-
         """
         proba = self.predict_proba(X)
         return self.classes_[proba.argmax(axis=1)]
@@ -587,7 +581,6 @@ class MCDropoutClassifier(ClassifierMixin, CallbackSupportMixin, BaseEstimator):
         -------
         proba : ndarray of shape (n_rows, n_classes)
             In [0, 1], float32, classes in the order of `classes_`.
-
         """
         return self._draw(X, "mean")[0]
 
@@ -603,7 +596,6 @@ class MCDropoutClassifier(ClassifierMixin, CallbackSupportMixin, BaseEstimator):
         -------
         log_proba : ndarray of shape (n_rows, n_classes)
             ``log(predict_proba(X))``, in [-inf, 0].
-
         """
         with np.errstate(divide="ignore"):
             return np.log(self.predict_proba(X))
@@ -621,7 +613,6 @@ class MCDropoutClassifier(ClassifierMixin, CallbackSupportMixin, BaseEstimator):
         draws : ndarray of shape (n_samples, n_rows, n_classes)
             Class probabilities, draws first; one draw where `n_samples` is 0. All of
             it is in memory at once.
-
         """
         draws = self._draw(X, "draws")[0]
         return np.repeat(draws, max(self.n_samples, 1) // len(draws), axis=0)
@@ -673,7 +664,6 @@ class MCDropoutClassifier(ClassifierMixin, CallbackSupportMixin, BaseEstimator):
         (150,)
         >>> clf.predict_uncertainty(X, ["mutual_information", "predictive_std"]).shape
         (150, 2)
-
         """
         names = [measure] if isinstance(measure, str) else list(measure)
         check_measures(names)

@@ -29,7 +29,6 @@ except ImportError:
             ------
             NotImplementedError
                 Always: they need scikit-learn 1.9.
-
             """
             raise NotImplementedError(
                 "set_callbacks needs scikit-learn 1.9 or newer. This is "

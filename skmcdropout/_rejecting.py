@@ -102,7 +102,6 @@ class RejectingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     True
     >>> clf.accept(X).shape
     (150,)
-
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
@@ -158,7 +157,6 @@ class RejectingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         ValueError
             If both `coverage` and `max_risk` are given, or if no threshold has a risk
             as low as `max_risk`.
-
         """
         if self.coverage is not None and self.max_risk is not None:
             raise ValueError(
@@ -197,7 +195,6 @@ class RejectingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         -------
         y : ndarray of shape (n_rows,)
             Labels.
-
         """
         check_is_fitted(self)
         labels = self.estimator_.predict(X)
@@ -219,7 +216,6 @@ class RejectingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         -------
         is_accepted : ndarray of shape (n_rows,)
             True where the uncertainty is at most `threshold_`.
-
         """
         return self.predict_uncertainty(X) <= self.threshold_
 
@@ -235,7 +231,6 @@ class RejectingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         -------
         uncertainty : ndarray of shape (n_rows,)
             Higher = less certain.
-
         """
         check_is_fitted(self)
         classifier, rows = last_step(self.estimator_, X)
@@ -254,7 +249,6 @@ class RejectingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         -------
         proba : ndarray of shape (n_rows, n_classes)
             In the order of `classes_`.
-
         """
         check_is_fitted(self)
         return self.estimator_.predict_proba(X)

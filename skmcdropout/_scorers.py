@@ -59,7 +59,6 @@ def make_uncertainty_scorer(
     >>> clf = MCDropoutClassifier(epochs=20, random_state=0)
     >>> cross_val_score(clf, X, y, cv=3, scoring=scorer).shape
     (3,)
-
     """
     if score not in SCORES:
         raise ValueError(f"score must be one of {SCORES}. Got {score!r} instead.")

@@ -68,7 +68,6 @@ class MCDropout(keras.layers.Dropout):
     (20, 7, 3)
     >>> bool(draws.std(axis=0).min() > 0)
     True
-
     """
 
     def __init__(
@@ -83,7 +82,20 @@ class MCDropout(keras.layers.Dropout):
         self.shared_mask = shared_mask
 
     def call(self, inputs: Any, training: bool = True) -> Any:
-        """Drop units, whatever `training` says."""
+        """Drop units, whatever `training` says.
+
+        Parameters
+        ----------
+        inputs : tensor of shape (n_rows, ...)
+            What the layer before has computed.
+        training : bool, default=True
+            What Keras passes on; without meaning here.
+
+        Returns
+        -------
+        outputs : tensor of shape (n_rows, ...)
+            The inputs times a mask, scaled.
+        """
         if not self.rate:
             return inputs
         noise_shape = self.noise_shape
@@ -95,5 +107,11 @@ class MCDropout(keras.layers.Dropout):
         )
 
     def get_config(self) -> dict[str, Any]:
-        """What Keras saves of the layer."""
+        """Give what Keras saves of the layer.
+
+        Returns
+        -------
+        config : dict
+            The arguments that make this layer again.
+        """
         return {**super().get_config(), "shared_mask": self.shared_mask}

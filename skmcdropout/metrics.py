@@ -82,7 +82,6 @@ def risk_coverage_curve(
     >>> coverage, risk, _ = risk_coverage_curve(y_true, y_pred, uncertainty)
     >>> coverage.tolist(), risk.tolist()
     ([0.25, 0.5, 0.75, 1.0], [0.0, 0.0, 0.0, 0.25])
-
     """
     wrong, values = _errors(y_true, y_pred, uncertainty)
     thresholds, inverse = np.unique(values, return_inverse=True)
@@ -123,7 +122,6 @@ def aurc(y_true: ArrayLike, y_pred: ArrayLike, uncertainty: ArrayLike) -> float:
     >>> from skmcdropout.metrics import aurc
     >>> aurc([0, 1, 1, 0], [0, 1, 1, 1], [1, 2, 3, 4])
     0.0625
-
     """
     return float(_risks(y_true, y_pred, uncertainty).mean())
 
@@ -158,7 +156,6 @@ def excess_aurc(y_true: ArrayLike, y_pred: ArrayLike, uncertainty: ArrayLike) ->
     >>> from skmcdropout.metrics import excess_aurc
     >>> excess_aurc([0, 1, 1, 0], [0, 1, 1, 1], [1, 2, 3, 4])
     0.0
-
     """
     wrong, _ = _errors(y_true, y_pred, uncertainty)
     return aurc(y_true, y_pred, uncertainty) - aurc(y_true, y_pred, wrong)
@@ -190,7 +187,6 @@ def risk_at_coverage(
     >>> from skmcdropout.metrics import risk_at_coverage
     >>> risk_at_coverage([0, 1, 1, 0], [0, 1, 1, 1], [1, 2, 3, 4], coverage=0.75)
     0.0
-
     """
     if not 0 < coverage <= 1:
         raise ValueError(
@@ -227,7 +223,6 @@ def accuracy_at_coverage(
     >>> from skmcdropout.metrics import accuracy_at_coverage
     >>> accuracy_at_coverage([0, 1, 1, 0], [0, 1, 1, 1], [1, 2, 3, 4], coverage=1.0)
     0.75
-
     """
     return 1 - risk_at_coverage(y_true, y_pred, uncertainty, coverage)
 
@@ -264,7 +259,6 @@ def error_detection_auroc(
     >>> from skmcdropout.metrics import error_detection_auroc
     >>> error_detection_auroc([0, 1, 0], [0, 1, 1], [1, 4, 3])
     0.5
-
     """
     wrong, values = _errors(y_true, y_pred, uncertainty)
     return float(roc_auc_score(wrong, values))
@@ -298,7 +292,6 @@ def ood_detection_auroc(uncertainty_in: ArrayLike, uncertainty_out: ArrayLike) -
     >>> from skmcdropout.metrics import ood_detection_auroc
     >>> ood_detection_auroc([0.1, 0.5], [0.4, 0.9])
     0.75
-
     """
     inside, outside = _uncertainty(uncertainty_in), _uncertainty(uncertainty_out)
     is_out = np.repeat([0, 1], [len(inside), len(outside)])

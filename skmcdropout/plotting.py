@@ -75,7 +75,6 @@ class RiskCoverageDisplay:
     ... )
     >>> display.ax_.get_xlabel()
     'coverage: share of rows kept, surest first'
-
     """
 
     def __init__(
@@ -126,7 +125,6 @@ class RiskCoverageDisplay:
         -------
         display : RiskCoverageDisplay
             The curve.
-
         """
         classifier, rows = last_step(estimator, X)
         uncertainty = classifier.predict_uncertainty(rows, measure)
@@ -171,7 +169,6 @@ class RiskCoverageDisplay:
         -------
         display : RiskCoverageDisplay
             The curve.
-
         """
         coverage, risk, _ = risk_coverage_curve(y_true, y_pred, uncertainty)
         area = aurc(y_true, y_pred, uncertainty)
@@ -191,7 +188,6 @@ class RiskCoverageDisplay:
         -------
         display : RiskCoverageDisplay
             Itself.
-
         """
         self.ax_ = _axes(ax)
         self.figure_ = self.ax_.figure
@@ -221,7 +217,7 @@ class UncertaintyHistogramDisplay:
 
     Parameters
     ----------
-    groups : dict of ndarray
+    groups : dict of ndarray of shape (n_rows_of_group,)
         Uncertainties of each group, by its name.
     measure : str, default="uncertainty"
         What is drawn, for the axis.
@@ -241,7 +237,6 @@ class UncertaintyHistogramDisplay:
     ... )
     >>> [text.get_text() for text in display.ax_.get_legend().get_texts()]
     ['right (3 rows)', 'wrong (1 row)']
-
     """
 
     def __init__(
@@ -285,7 +280,6 @@ class UncertaintyHistogramDisplay:
         -------
         display : UncertaintyHistogramDisplay
             The histograms.
-
         """
         classifier, rows = last_step(estimator, X)
         other = None
@@ -337,7 +331,6 @@ class UncertaintyHistogramDisplay:
         -------
         display : UncertaintyHistogramDisplay
             The histograms.
-
         """
         values = np.asarray(uncertainty, dtype=float)
         is_right = np.asarray(y_true) == np.asarray(y_pred)
@@ -362,7 +355,6 @@ class UncertaintyHistogramDisplay:
         -------
         display : UncertaintyHistogramDisplay
             Itself.
-
         """
         self.ax_ = _axes(ax)
         self.figure_ = self.ax_.figure
@@ -421,7 +413,6 @@ class UncertaintySurfaceDisplay:
     ... )
     >>> display.surfaces.shape
     (3, 20, 20)
-
     """
 
     def __init__(
@@ -472,7 +463,6 @@ class UncertaintySurfaceDisplay:
         ------
         ValueError
             If `X` has not two features.
-
         """
         points = check_array(X, input_name="X")
         if points.shape[1] != 2:
@@ -507,7 +497,6 @@ class UncertaintySurfaceDisplay:
         -------
         display : UncertaintySurfaceDisplay
             Itself.
-
         """
         if axes is None:
             import matplotlib.pyplot as plt
@@ -584,7 +573,6 @@ class ConvergenceDisplay:
     >>> display = ConvergenceDisplay.from_estimator(clf, X, n_samples=[10, 100])
     >>> bool(display.rms[0] > display.rms[1])
     True
-
     """
 
     def __init__(
@@ -629,7 +617,6 @@ class ConvergenceDisplay:
         -------
         display : ConvergenceDisplay
             The deviations.
-
         """
         classifier, rows = last_step(estimator, X)
         classifier = copy.copy(classifier)  # its n_samples stays what it is
@@ -657,7 +644,6 @@ class ConvergenceDisplay:
         -------
         display : ConvergenceDisplay
             Itself.
-
         """
         self.ax_ = _axes(ax)
         self.figure_ = self.ax_.figure

@@ -18,7 +18,6 @@ Examples
 ...     print(np.round([total, aleatoric, epistemic], 3).ravel())
 [0.693 0.693 0.   ]
 [0.693 0.    0.693]
-
 """
 
 from __future__ import annotations
@@ -73,7 +72,6 @@ def predictive_entropy(draws: ArrayLike) -> Array:
     >>> from skmcdropout.uncertainty import predictive_entropy
     >>> predictive_entropy([[[1.0, 0.0]], [[0.0, 1.0]]]).round(3)
     array([0.693])
-
     """
     p = _check_draws(draws)  # (T, n, k)
     return entr(p.mean(axis=0)).sum(axis=-1)
@@ -109,7 +107,6 @@ def expected_entropy(draws: ArrayLike) -> Array:
     >>> from skmcdropout.uncertainty import expected_entropy
     >>> expected_entropy([[[1.0, 0.0]], [[0.5, 0.5]]]).round(3)
     array([0.347])
-
     """
     p = _check_draws(draws)  # (T, n, k)
     return entr(p).sum(axis=-1).mean(axis=0)
@@ -145,7 +142,6 @@ def mutual_information(draws: ArrayLike) -> Array:
     >>> from skmcdropout.uncertainty import mutual_information
     >>> mutual_information([[[1.0, 0.0]], [[0.0, 1.0]]]).round(3)
     array([0.693])
-
     """
     return np.maximum(predictive_entropy(draws) - expected_entropy(draws), 0)
 
@@ -179,7 +175,6 @@ def variation_ratio(draws: ArrayLike) -> Array:
     >>> from skmcdropout.uncertainty import variation_ratio
     >>> variation_ratio([[[0.9, 0.1]], [[0.8, 0.2]], [[0.7, 0.3]], [[0.4, 0.6]]])
     array([0.25])
-
     """
     p = _check_draws(draws)  # (T, n, k)
     votes = p.argmax(axis=-1)  # (T, n)
@@ -216,7 +211,6 @@ def predictive_std(draws: ArrayLike) -> Array:
     >>> from skmcdropout.uncertainty import predictive_std
     >>> predictive_std([[[0.9, 0.1]], [[0.7, 0.3]]]).round(3)
     array([0.1])
-
     """
     p = _check_draws(draws)  # (T, n, k)
     predicted = p.mean(axis=0).argmax(axis=-1)  # (n,)
@@ -253,7 +247,6 @@ def least_confidence(draws: ArrayLike) -> Array:
     >>> from skmcdropout.uncertainty import least_confidence
     >>> least_confidence([[[0.9, 0.1]], [[0.7, 0.3]]]).round(3)
     array([0.2])
-
     """
     return 1 - _check_draws(draws).mean(axis=0).max(axis=-1)
 
