@@ -6,14 +6,13 @@ Labels cost; rows are free. Starting from twenty labelled digits, the network as
 ten more at a time: those on which its draws disagree (the mutual information, which
 scikit-activeml calls BALD), or digits at random. With the first it learns more from
 fewer labels. Needs ``pip install scikit-activeml``.
-Saves ``active_learning.png`` beside itself.
+Saves ``active_learning.png``.
 """
 
 # %%
 # Digits to choose from, and others to test on.
-from pathlib import Path
 
-import matplotlib
+import matplotlib.pyplot as plt
 import numpy as np
 from skactiveml.classifier import SklearnClassifier
 from skactiveml.pool import GreedyBALD, RandomSampling
@@ -21,9 +20,6 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 from skmcdropout import MCDropoutClassifier
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 
 X, y = load_digits(return_X_y=True)
 X, X_test, y, y_test = train_test_split(
@@ -86,6 +82,5 @@ ax.set(xlabel="labelled digits", ylabel=f"accuracy on {len(y_test)} others")
 ax.set_title(f"Which digits to label next ({n_repeats} repeats: mean, least, largest)")
 ax.legend(title="asked for")
 ax.grid(alpha=0.3)
-path = Path(__file__).with_name("active_learning.png")
-figure.savefig(path, dpi=120)
-print(f"figure saved: {path.name}, beside this script")
+figure.savefig("active_learning.png", dpi=120)
+print("figure saved: active_learning.png")

@@ -7,14 +7,13 @@ network that was trained long on few rows promises more than it keeps; the mean 
 Monte-Carlo draws promises less. Drawn with scikit-learn's `CalibrationDisplay`, counted
 with its log-loss and Brier score and with the calibration error of
 `skmcdropout.metrics`.
-Saves ``calibration.png`` beside itself.
+Saves ``calibration.png``.
 """
 
 # %%
 # One network, predicted with and without draws. The labels of one row in ten are wrong.
-from pathlib import Path
 
-import matplotlib
+import matplotlib.pyplot as plt
 from sklearn.calibration import CalibrationDisplay
 from sklearn.datasets import make_classification
 from sklearn.metrics import brier_score_loss, log_loss
@@ -23,9 +22,6 @@ from sklearn.preprocessing import StandardScaler
 
 from skmcdropout import MCDropoutClassifier
 from skmcdropout.metrics import top_label_calibration_error
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 
 X, y = make_classification(6000, 20, n_informative=8, flip_y=0.1, random_state=0)
 X = StandardScaler().fit_transform(X)
@@ -65,6 +61,5 @@ for (name, proba), marker in zip(predictions.items(), "os", strict=True):
     bottom.hist(proba[:, 1], bins=40, range=(0, 1), histtype="step", linewidth=1.5)
 top.set(xlabel="", ylabel="share of class 1 among these rows")
 bottom.set(xlabel="predicted probability of class 1", ylabel="rows")
-path = Path(__file__).with_name("calibration.png")
-figure.savefig(path, dpi=120)
-print(f"figure saved: {path.name}, beside this script")
+figure.savefig("calibration.png", dpi=120)
+print("figure saved: calibration.png")

@@ -6,24 +6,20 @@ Instead of one label, a set of labels that holds the true one with a probability
 can be chosen, whatever the network is worth (as long as new rows are like those it was
 calibrated on). MAPIE makes such sets around any fitted classifier; where this one is
 unsure they grow. Needs ``pip install mapie``.
-Saves ``conformal_sets.png`` beside itself.
+Saves ``conformal_sets.png``.
 """
 
 # %%
 # A part to train on, one to calibrate on, one to test on. The digits are made hard to
 # read by noise.
-from pathlib import Path
 
-import matplotlib
+import matplotlib.pyplot as plt
 import numpy as np
 from mapie.classification import SplitConformalClassifier
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 from skmcdropout import MCDropoutClassifier
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 
 X, y = load_digits(return_X_y=True)
 X = X / 16 + np.random.RandomState(0).normal(scale=0.35, size=X.shape)
@@ -71,6 +67,5 @@ right.set(
     ylabel="predictive entropy (nats)",
     title="The less sure, the more labels",
 )
-path = Path(__file__).with_name("conformal_sets.png")
-figure.savefig(path, dpi=120)
-print(f"figure saved: {path.name}, beside this script")
+figure.savefig("conformal_sets.png", dpi=120)
+print("figure saved: conformal_sets.png")

@@ -5,15 +5,14 @@ A convolutional network
 Any Keras network with dropout is a classifier.
 `model` is a function that builds it, in the form known from scikeras. Its own
 parameters are searched over together with the dropout rate.
-Saves ``digits_cnn.png`` beside itself.
+Saves ``digits_cnn.png``.
 """
 
 # %%
 # Handwritten digits as images of 8 by 8 pixels: `X` has three axes.
-from pathlib import Path
 
 import keras
-import matplotlib
+import matplotlib.pyplot as plt
 import numpy as np
 from keras import layers
 from sklearn.datasets import load_digits
@@ -21,9 +20,6 @@ from sklearn.metrics import log_loss
 from sklearn.model_selection import GridSearchCV, train_test_split
 
 from skmcdropout import MCDropoutClassifier
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 
 digits = load_digits()
 X, X_test, y, y_test = train_test_split(
@@ -93,6 +89,5 @@ axes[1, 0].set_ylabel("probability\nover 100 draws")
 for below in axes[1, 1:]:
     below.set_yticklabels([])
 figure.suptitle("Six test digits with the most mutual information", fontsize=11)
-path = Path(__file__).with_name("digits_cnn.png")
-figure.savefig(path, dpi=120)
-print(f"figure saved: {path.name}, beside this script")
+figure.savefig("digits_cnn.png", dpi=120)
+print("figure saved: digits_cnn.png")

@@ -6,15 +6,14 @@ A grid search in a pipeline, judged twice: by the log-loss of the probabilities,
 how well the uncertainty sorts wrong predictions behind right ones (the area under the
 risk-coverage curve). Draws cost no training: with `memory` each network is trained
 once, whatever number of draws is tried on it.
-Saves ``grid_search.png`` beside itself.
+Saves ``grid_search.png``.
 """
 
 # %%
 # Few rows, some of them mislabelled: a network learns them by heart if it can.
 import tempfile
-from pathlib import Path
 
-import matplotlib
+import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import make_classification
 from sklearn.model_selection import GridSearchCV, StratifiedKFold, train_test_split
@@ -23,9 +22,6 @@ from sklearn.preprocessing import StandardScaler
 
 from skmcdropout import MCDropoutClassifier
 from skmcdropout.metrics import make_uncertainty_scorer
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 
 X, y = make_classification(
     3000, 20, n_informative=8, n_classes=3, flip_y=0.1, random_state=0
@@ -81,6 +77,5 @@ for ax, (name, unit) in zip(axes, [("log-loss", " (nats)"), ("AURC", "")], stric
     ax.set_yticks(range(len(rates)), rates)
     ax.set(xlabel="draws (n_samples)", ylabel="dropout rate", title=name + unit)
 figure.suptitle("Cross-validated on 600 rows: lower is better, best in bold")
-path = Path(__file__).with_name("grid_search.png")
-figure.savefig(path, dpi=120)
-print(f"figure saved: {path.name}, beside this script")
+figure.savefig("grid_search.png", dpi=120)
+print("figure saved: grid_search.png")

@@ -3,16 +3,15 @@ Quickstart: how sure is it?
 ===========================
 
 A classifier of handwritten digits, its accuracy, and the rows it is unsure of.
-It takes about a quarter of a minute and saves ``quickstart.png`` beside itself.
+It takes about a quarter of a minute and saves ``quickstart.png``.
 """
 
 # %%
 # Train on real data
 # ------------------
 # A network with dropout, in a pipeline like any other classifier.
-from pathlib import Path
 
-import matplotlib
+import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_digits
 from sklearn.metrics import accuracy_score, log_loss
@@ -21,9 +20,6 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 
 from skmcdropout import MCDropoutClassifier
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 
 X, y = load_digits(return_X_y=True)
 X_train, X_test, y_train, y_test = train_test_split(
@@ -84,9 +80,8 @@ for axis, row in zip(axes.flat, unsure, strict=False):
     axis.set_xticks([])
     axis.set_yticks([])
 figure.suptitle("The 16 test digits it is least sure of (red: wrong)")
-path = Path(__file__).with_name("quickstart.png")
-figure.savefig(path, dpi=120)
-print(f"\nfigure saved: {path.name}, beside this script")
+figure.savefig("quickstart.png", dpi=120)
+print("\nfigure saved: quickstart.png")
 
 # %%
 # Choose rate and draws by grid search

@@ -5,14 +5,13 @@ Rejecting what it is not sure of
 A threshold on an uncertainty is chosen by cross-validation so that at most one in two
 hundred accepted digits is wrong. Then digits whose pixels were shuffled, which look
 like nothing it has seen, come along.
-Saves ``rejecting.png`` beside itself.
+Saves ``rejecting.png``.
 """
 
 # %%
 # Half of the digits to train and choose the threshold on.
-from pathlib import Path
 
-import matplotlib
+import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
@@ -24,9 +23,6 @@ from skmcdropout.metrics import (
     ood_detection_auroc,
 )
 from skmcdropout.plotting import RiskCoverageDisplay, UncertaintyHistogramDisplay
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 
 X, y = load_digits(return_X_y=True)
 X, X_test, y, y_test = train_test_split(
@@ -80,6 +76,5 @@ right_axis.annotate(
     "threshold", (classifier.threshold_, 0.97), xycoords=("data", "axes fraction"),
     xytext=(4, 0), textcoords="offset points", va="top", fontsize=9,
 )  # fmt: skip
-path = Path(__file__).with_name("rejecting.png")
-figure.savefig(path, dpi=120)
-print(f"figure saved: {path.name}, beside this script")
+figure.savefig("rejecting.png", dpi=120)
+print("figure saved: rejecting.png")

@@ -6,25 +6,21 @@ Uncertainty that falls while a digit is read line by line.
 Each handwritten digit is a sequence of eight lines of eight pixels. A GRU drops inputs
 and recurrent units, in each draw the same ones at every step, and learns from digits
 that are cut off after any number of lines, so that one can watch it make up its mind.
-Saves ``sequences_gru.png`` beside itself.
+Saves ``sequences_gru.png``.
 """
 
 # %%
 # Digits as sequences, (n_rows, 8 steps, 8 values), each of them read up to line 2, 4,
 # 6 and 8. What is not read yet is -1, and masked.
-from pathlib import Path
 
 import keras
-import matplotlib
+import matplotlib.pyplot as plt
 import numpy as np
 from keras import layers
 from sklearn.datasets import load_digits
 from sklearn.model_selection import GridSearchCV, GroupKFold, train_test_split
 
 from skmcdropout import MCDropoutClassifier
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 
 UNREAD = -1.0
 
@@ -103,6 +99,5 @@ left.legend(loc="center right", fontsize=9)
 right.plot(steps, accuracy, "o-", color="#0072B2")
 right.set(xlabel="lines read", ylabel="accuracy", ylim=(0, 1.02))
 right.grid(alpha=0.3)
-path = Path(__file__).with_name("sequences_gru.png")
-figure.savefig(path, dpi=120)
-print(f"figure saved: {path.name}, beside this script")
+figure.savefig("sequences_gru.png", dpi=120)
+print("figure saved: sequences_gru.png")

@@ -5,26 +5,22 @@ A Keras model trained elsewhere
 Draws, measures and scikit-learn for it.
 `from_keras` copies a trained network, from memory or a ``.keras`` file, into a fitted
 classifier. Nothing is trained again, and the model stays as it is.
-Saves ``trained_keras_model.png`` beside itself.
+Saves ``trained_keras_model.png``.
 """
 
 # %%
 # A model trained, saved and loaded as anybody does. Here it ends in logits.
 import tempfile
 import time
-from pathlib import Path
 
 import keras
-import matplotlib
+import matplotlib.pyplot as plt
 import numpy as np
 from keras import layers
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 from skmcdropout import MCDropoutClassifier
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 
 keras.utils.set_random_seed(0)
 digits = load_digits()
@@ -88,6 +84,5 @@ axis.set(
     ylim=(0, 1.02),
 )
 axis.legend(loc="lower right")
-path = Path(__file__).with_name("trained_keras_model.png")
-figure.savefig(path, dpi=120)
-print(f"figure saved: {path.name}, beside this script")
+figure.savefig("trained_keras_model.png", dpi=120)
+print("figure saved: trained_keras_model.png")

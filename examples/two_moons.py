@@ -5,23 +5,19 @@ Two moons: what is not known, and why
 The total uncertainty of a prediction is the sum of two: the aleatoric, high where the
 classes overlap, and the epistemic, high where the draws disagree, away from the data.
 (Straight behind a class they still agree: Monte-Carlo dropout knows no distances.)
-Saves ``two_moons.png`` beside itself.
+Saves ``two_moons.png``.
 """
 
 # %%
 # Half of the hidden units dropped in each draw, and a grid of points far beyond the
 # data.
-from pathlib import Path
 
-import matplotlib
+import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import make_moons
 from sklearn.neighbors import NearestNeighbors
 
 from skmcdropout import MCDropoutClassifier
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 
 X, y = make_moons(500, noise=0.2, random_state=0)
 classifier = MCDropoutClassifier(
@@ -67,8 +63,7 @@ for axis, title, measure, column in zip(axes, titles, measures, values.T, strict
 figure.colorbar(image, ax=axes, label="uncertainty in nats (at most log 2)")
 axes[0].set_ylabel("feature 1")
 axes[0].legend(loc="lower left", fontsize=8, framealpha=0.9)
-path = Path(__file__).with_name("two_moons.png")
-figure.savefig(path, dpi=120)
+figure.savefig("two_moons.png", dpi=120)
 
 # %%
 # The same in numbers: at the boundary most of the uncertainty is aleatoric, far away
@@ -84,4 +79,4 @@ for name, where in places.items():
     aleatoric, epistemic = values[where, 1:].mean(axis=0)
     share = epistemic / (aleatoric + epistemic)
     print(f"{name:<24}{aleatoric:>10.3f}{epistemic:>10.3f}  {share:.0%} epistemic")
-print(f"figure saved: {path.name}, beside this script")
+print("figure saved: two_moons.png")

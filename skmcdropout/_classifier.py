@@ -145,7 +145,7 @@ class MCDropoutClassifier(ClassifierMixin, CallbackSupportMixin, BaseEstimator):
     n_features_in_ : int
         Number of features seen in `fit`; for rows of more than one axis the length of
         the first. Not there for several inputs or sequences of any length.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, where `X` had names that are all strings.
     model_ : keras.Model
         The trained network, with ordinary Dropout layers: its own `predict` is the
@@ -174,8 +174,8 @@ class MCDropoutClassifier(ClassifierMixin, CallbackSupportMixin, BaseEstimator):
     Training starts from an order of the rows that depends only on what they hold.
 
     With `model` the network is the user's. The function is called in `fit` with the
-    parameters it has: `meta`, a dict of "n_features_in_", "n_classes_", "X_shape_",
-    "classes_" and "target_type_"; `dropout_rate`; ``compile_kwargs["optimizer"]``; and
+    parameters it has: `meta`, a dict of `n_features_in_`, `n_classes_`, `X_shape_`,
+    `classes_` and `target_type_`; `dropout_rate`; ``compile_kwargs["optimizer"]``; and
     what is set as ``model__name``. Keras's default initializers are seeded from
     `random_state` meanwhile. The network ends in a softmax, in logits or, for two
     classes, in a single sigmoid or logit, which is read from its last activation. A

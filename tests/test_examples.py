@@ -25,7 +25,7 @@ def test_example(path, tmp_path):
         capture_output=True,
         text=True,
         cwd=tmp_path,
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"},
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2", "MPLBACKEND": "Agg"},
     )
     assert done.returncode == 0, done.stderr
     assert f"figure saved: {path.stem}.png" in done.stdout

@@ -1,0 +1,51 @@
+"""The documentation: ``sphinx-build -W docs docs/_build`` (extra "docs")."""
+
+import os
+import sys
+
+sys.path.insert(0, os.path.dirname(__file__))
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import skmcdropout
+
+project = "skmcdropout"
+author = copyright = "The skmcdropout developers"
+version = release = skmcdropout.__version__
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "numpydoc",
+    "sphinx_gallery.gen_gallery",
+]
+exclude_patterns = ["_build", "auto_examples/*.ipynb", "auto_examples/*.zip"]
+templates_path = ["_templates"]
+default_role = "code"
+autodoc_typehints = "none"  # the docstrings say more
+numpydoc_show_class_members = False
+
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "auto_examples",
+    "filename_pattern": r"\.py$",
+    "within_subsection_order": "gallery_order.position",
+    "abort_on_example_error": True,
+    "download_all_examples": False,
+    "show_memory": False,
+    "show_signature": False,
+    "doc_module": ("skmcdropout",),
+    "backreferences_dir": "api/backreferences",
+}
+
+html_theme = "pydata_sphinx_theme"
+html_title = "skmcdropout"
+html_theme_options = {
+    "navigation_with_keys": False,
+    "show_prev_next": True,
+    "navbar_persistent": [],
+    "secondary_sidebar_items": ["page-toc"],
+    "footer_start": ["copyright"],
+    "footer_end": [],
+}
+html_sidebars = {"index": [], "api": []}
+html_show_sourcelink = False

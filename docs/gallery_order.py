@@ -1,0 +1,19 @@
+"""The order of the examples: from the first look to the libraries around it."""
+
+EXAMPLES = [
+    "quickstart",
+    "two_moons",
+    "rejecting",
+    "grid_search",
+    "calibration",
+    "digits_cnn",
+    "sequences_gru",
+    "trained_keras_model",
+    "conformal_sets",
+    "active_learning",
+]
+
+
+def position(filename: str) -> int:
+    """Where an example stands; one that is not in the list is an error."""
+    return EXAMPLES.index(filename.removesuffix(".py"))
