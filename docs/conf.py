@@ -20,7 +20,8 @@ extensions = [
 ]
 exclude_patterns = ["_build", "auto_examples/*.ipynb", "auto_examples/*.zip"]
 templates_path = ["_templates"]
-default_role = "code"
+default_role = "py:obj"  # a link where there is something to link to
+toc_object_entries_show_parents = "hide"
 autodoc_typehints = "none"  # the docstrings say more
 numpydoc_show_class_members = False
 
@@ -38,6 +39,8 @@ sphinx_gallery_conf = {
 }
 
 html_theme = "pydata_sphinx_theme"
+html_static_path = ["_static"]
+html_css_files = ["wide.css"]
 html_title = "skmcdropout"
 html_theme_options = {
     "navigation_with_keys": False,
