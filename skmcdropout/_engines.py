@@ -105,9 +105,6 @@ class ChainEngine:
         assert isinstance(chain, Chain)
         return sample_chain(chain, seed, n_samples, sampling)
 
-    def compile(self, draws: Draws) -> None:
-        """Compile what is the model's own: nothing but the head, which is."""
-
     def draw(
         self, draws: Draws, table: Floats, wanted: Wanted, show: bool = False
     ) -> Any:
@@ -142,25 +139,26 @@ class GraphEngine:
         return []
 
     def sample(self, seed: int, n_samples: int, sampling: str) -> Noise | None:
-        """The noise of all draws; None where nothing is drawn."""
-        if not n_samples or not any(map(has_noise, self._tail)):
+        """The noise of all draws; None where nothing is drawn.
+
+        The pass that it goes into is compiled here, where nobody else runs the layers.
+        """
+        with_noise = n_samples > 0 and any(map(has_noise, self._tail))
+        _, traced = self._compiled(with_noise)
+        if not with_noise:
             return None
         rng = np.random.RandomState(seed)
         drawn: dict[str, list[Any]] = {
             "kept": [np.empty((n_samples, 0), bool)],
             "normal": [np.empty((n_samples, 0), np.float32)],
         }
-        for law in self._compiled(True)[1].laws:
+        for law in traced.laws:
             drawn[law.variable].append(
                 kept_units(rng, n_samples, law.size, law.rate, sampling)
                 if law.variable == "kept"
                 else normal_noise(rng, n_samples, law.size, sampling)
             )
         return Noise(*(tf.constant(np.hstack(drawn[name])) for name in drawn))
-
-    def compile(self, noise: Noise | None) -> None:
-        """Compile the pass with noise, or the one without."""
-        self._compiled(noise is not None)
 
     def draw(
         self, noise: Noise | None, table: Floats, wanted: Wanted, show: bool = False

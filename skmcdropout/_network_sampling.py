@@ -12,7 +12,7 @@ from skmcdropout._blueprint import Blueprint, set_weights
 from skmcdropout._engines import engine
 from skmcdropout._inputs import Rows, Shapes
 from skmcdropout._masks import Floats
-from skmcdropout._sampling import Wanted, same
+from skmcdropout._sampling import Kept, Wanted
 
 
 class NetworkSampler:
@@ -37,7 +37,7 @@ class NetworkSampler:
         self._network: keras.Model | None = None
         self._engines: dict[Shapes, Any] = {}  # a ChainEngine or a GraphEngine
         self._lock = threading.RLock()
-        self._last: tuple[Any, Sequence[Floats], Any] | None = None
+        self._kept = Kept()
 
     @property
     def network(self) -> keras.Model:
@@ -63,20 +63,13 @@ class NetworkSampler:
         with self._lock:  # layers are replaced for a moment while they are compiled
             if shapes not in self._engines:
                 self._engines[shapes] = engine(self.network, self._blueprint, shapes)
-            noise = self._noise(shapes, n_samples, sampling)
-            self._engines[shapes].compile(noise)
-        drawn = self._engines[shapes].draw(noise, table, wanted, show)
+            drawing = self._engines[shapes]
+            noise = self._kept.get(
+                (shapes, n_samples, sampling),
+                drawing.weights(),
+                lambda: drawing.sample(self._seed, n_samples, sampling),
+            )
+        drawn: tuple[Floats, ...] = drawing.draw(noise, table, wanted, show)
         p = drawn[0][0] if wanted == "draws" else drawn[0]
         self._blueprint.outputs.check_probabilities(p)
         return drawn
-
-    def _noise(self, shapes: Shapes, n_samples: int, sampling: str) -> Any:
-        """What was drawn last, if all it depends on is the same."""
-        asked, weights = (shapes, n_samples, sampling), self._engines[shapes].weights()
-        if self._last is not None:
-            last_asked, last_weights, noise = self._last
-            if asked == last_asked and same(weights, last_weights):
-                return noise
-        noise = self._engines[shapes].sample(self._seed, n_samples, sampling)
-        self._last = asked, weights, noise
-        return noise

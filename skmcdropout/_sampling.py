@@ -53,7 +53,7 @@ class Sampler:
         self._weights = weights
         self._seed = seed
         self._network: keras.Sequential | None = None
-        self._last: tuple[tuple[int, str], Sequence[Floats], Draws] | None = None
+        self._kept = Kept()
 
     @property
     def network(self) -> keras.Sequential:
@@ -87,15 +87,32 @@ class Sampler:
         return draw_chain(self._draws(n_samples, sampling), X, wanted, show)
 
     def _draws(self, n_samples: int, sampling: str) -> Draws:
-        asked, weights = (n_samples, sampling), self.weights
+        weights = self.weights
+
+        def draw() -> Draws:
+            chain = read_chain(self._arch, weights)
+            return sample_chain(chain, self._seed, n_samples, sampling)
+
+        return self._kept.get((n_samples, sampling), weights, draw)
+
+
+class Kept:
+    """What was drawn last, for as long as all that it depends on stays the same."""
+
+    def __init__(self) -> None:
+        self._last: tuple[Any, Sequence[Floats], Any] | None = None
+
+    def get(
+        self, asked: Any, weights: Sequence[Floats], draw: Callable[[], Any]
+    ) -> Any:
+        """What ``draw()`` gives, or gave for the same question and equal weights."""
         if self._last is not None:
-            last_asked, last_weights, draws = self._last
-            if asked == last_asked and same(weights, last_weights):
-                return draws
-        chain = read_chain(self._arch, weights)
-        draws = sample_chain(chain, self._seed, n_samples, sampling)
-        self._last = asked, weights, draws
-        return draws
+            last_asked, last_weights, drawn = self._last
+            if asked == last_asked and _equal(weights, last_weights):
+                return drawn
+        drawn = draw()
+        self._last = asked, weights, drawn
+        return drawn
 
 
 def sample_chain(chain: Chain, seed: int, n_samples: int, sampling: str) -> Draws:
@@ -170,7 +187,7 @@ def over_chunks(
     return results
 
 
-def same(weights: Sequence[Floats], others: Sequence[Floats]) -> bool:
+def _equal(weights: Sequence[Floats], others: Sequence[Floats]) -> bool:
     return weights is others or all(map(np.array_equal, weights, others))
 
 
