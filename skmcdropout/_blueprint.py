@@ -45,7 +45,9 @@ class Blueprint:
 
     `config` is Keras's, as JSON; `trainable` says of each layer whether it is, which a
     configuration can leave out; `custom_objects` are the classes and functions of the
-    user's that it names; `row_shapes` are those of the rows it was built with.
+    user's that it names; `row_shapes` are those of the rows it was built with;
+    `has_constants` says that layers like Normalization turn weights into constants of
+    what is compiled.
     """
 
     config: str
@@ -56,6 +58,7 @@ class Blueprint:
     outputs: Outputs
     loss: str | None = None
     optimizer: str | None = None
+    has_constants: bool = False
 
     def build(self, seed: int, trust: bool = False) -> keras.Model:
         """A new network with new weights, drawn from `seed`.
@@ -171,6 +174,7 @@ def draw_up(
         outputs=Outputs.read(network, row_shapes, n_classes, from_logits, loss),
         loss=None if loss is None else json.dumps(keras.losses.serialize(loss)),
         optimizer=None if optimizer is None else as_json(optimizer),
+        has_constants=any(map(_derives_constants, network._flatten_layers())),
     )
     return blueprint
 
@@ -189,13 +193,12 @@ def set_weights(network: keras.Model, weights: Any) -> None:
     """Set the weights, and what layers like Normalization derive from them."""
     network.set_weights(weights)
     for layer in network._flatten_layers():
-        if hasattr(layer, "finalize_state"):
+        if _derives_constants(layer):
             layer.finalize_state()
 
 
-def keeps_constants(network: keras.Model) -> bool:
-    """Whether layers like Normalization turn weights into constants of a graph."""
-    return any(hasattr(la, "finalize_state") for la in network._flatten_layers())
+def _derives_constants(layer: keras.layers.Layer) -> bool:
+    return hasattr(layer, "finalize_state")
 
 
 def not_plain(network: keras.Model, error: Any) -> ValueError:

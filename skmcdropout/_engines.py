@@ -91,14 +91,6 @@ class ChainEngine:
         self._tail = tail
         self._outputs = blueprint.outputs
 
-    def weights(self) -> list[Floats]:
-        """The weights that `sample` depends on, as they are now."""
-        return [
-            keras.ops.convert_to_numpy(weight)
-            for layer in self._tail
-            for weight in layer.weights
-        ]
-
     def sample(self, seed: int, n_samples: int, sampling: str) -> Draws:
         """The draws of the tail."""
         chain = read_tail(self._tail, self._head.shape, self._outputs)
@@ -134,25 +126,16 @@ class GraphEngine:
         self._blueprint = blueprint
         self._passes: dict[bool, tuple[Any, Pass]] = {}
 
-    def weights(self) -> list[Floats]:
-        """Nothing: the noise depends on no weights."""
-        return []
-
     def sample(self, seed: int, n_samples: int, sampling: str) -> Noise | None:
-        """The noise of all draws; None where nothing is drawn.
-
-        The pass that it goes into is compiled here, where nobody else runs the layers.
-        """
-        with_noise = n_samples > 0 and any(map(has_noise, self._tail))
-        _, traced = self._compiled(with_noise)
-        if not with_noise:
+        """The noise of all draws; None where nothing is drawn."""
+        if not n_samples or not any(map(has_noise, self._tail)):
             return None
         rng = np.random.RandomState(seed)
         drawn: dict[str, list[Any]] = {
             "kept": [np.empty((n_samples, 0), bool)],
             "normal": [np.empty((n_samples, 0), np.float32)],
         }
-        for law in traced.laws:
+        for law in self._compiled(True)[1].laws:
             drawn[law.variable].append(
                 kept_units(rng, n_samples, law.size, law.rate, sampling)
                 if law.variable == "kept"

@@ -108,7 +108,7 @@ class Kept:
         """What ``draw()`` gives, or gave for the same question and equal weights."""
         if self._last is not None:
             last_asked, last_weights, drawn = self._last
-            if asked == last_asked and _equal(weights, last_weights):
+            if asked == last_asked and equal(weights, last_weights):
                 return drawn
         drawn = draw()
         self._last = asked, weights, drawn
@@ -187,7 +187,7 @@ def over_chunks(
     return results
 
 
-def _equal(weights: Sequence[Floats], others: Sequence[Floats]) -> bool:
+def equal(weights: Sequence[Floats], others: Sequence[Floats]) -> bool:
     return weights is others or all(map(np.array_equal, weights, others))
 
 

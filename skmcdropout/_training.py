@@ -9,8 +9,6 @@ from __future__ import annotations
 import importlib
 import json
 import sys
-import threading
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from types import ModuleType
@@ -21,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skmcdropout._architecture import Architecture
-from skmcdropout._blueprint import Blueprint, keeps_constants
+from skmcdropout._blueprint import Blueprint
+from skmcdropout._idle import Idle
 from skmcdropout._network import build_network
 from skmcdropout._trainer import GraphTrainer, TunableDropout
 from skmcdropout._weights import assign, is_elementwise
@@ -59,8 +58,8 @@ scikeras_wrappers = _import_scikeras()
 
 LOSS = keras.losses.SparseCategoricalCrossentropy
 
-#: Kinds of compiled trainers kept for the next fit that they can serve.
-MAX_IDLE_TRAINERS = 8
+#: Compiled trainers, for the next fit that they can serve.
+_idle = Idle()
 
 
 @dataclass(frozen=True)
@@ -116,12 +115,13 @@ def train(
     watcher: FitTask | None = None,
 ) -> TrainingState:
     """Train `recipe.epochs` epochs from `state`; return the state after them."""
-    is_shared = not callbacks  # a user's callback may do what it likes to it
+    # A user's callback may do what it likes to a trainer.
+    is_shared = not callbacks and not getattr(arch, "has_constants", False)
     built: list[tuple[GraphTrainer, float | None]] = []
 
     def build(compile_kwargs: dict[str, Any]) -> GraphTrainer:
         optimizer = compile_kwargs["optimizer"]
-        trainer = _take_trainer(arch, optimizer) if is_shared else None
+        trainer = _idle.take(_key(arch, optimizer)) if is_shared else None
         if trainer is None:
             trainer = _new_trainer(arch, optimizer, is_shared)
         _load(trainer, state, arch, optimizer, recipe.seed)
@@ -173,8 +173,8 @@ def train(
             callback._model = None  # set_model is the user's to define
     ((trainer, learning_rate),) = built
     trained = _unload(trainer, learning_rate, state)
-    if is_shared and not keeps_constants(trainer.network):
-        _return_trainer(arch, trainer)
+    if is_shared:
+        _idle.give_back(_key(arch, trainer.optimizer), trainer)
     return trained
 
 
@@ -277,10 +277,6 @@ def _new_trainer(
     )
 
 
-_idle: OrderedDict[tuple[Any, ...], list[GraphTrainer]] = OrderedDict()
-_idle_lock = threading.Lock()
-
-
 def _key(arch: Architecture | Blueprint, optimizer: keras.Optimizer) -> tuple[Any, ...]:
     """What a compiled trainer can't change."""
     fixed: Architecture | Blueprint
@@ -295,20 +291,3 @@ def _key(arch: Architecture | Blueprint, optimizer: keras.Optimizer) -> tuple[An
     if _learning_rate(optimizer) is not None:
         config["learning_rate"] = None
     return fixed, type(optimizer), json.dumps(config, sort_keys=True, default=repr)
-
-
-def _take_trainer(
-    arch: Architecture | Blueprint, optimizer: keras.Optimizer
-) -> GraphTrainer | None:
-    with _idle_lock:
-        idle = _idle.get(_key(arch, optimizer))
-        return idle.pop() if idle else None
-
-
-def _return_trainer(arch: Architecture | Blueprint, trainer: GraphTrainer) -> None:
-    key = _key(arch, trainer.optimizer)
-    with _idle_lock:
-        _idle.setdefault(key, []).append(trainer)
-        _idle.move_to_end(key)
-        while len(_idle) > MAX_IDLE_TRAINERS:
-            _idle.popitem(last=False)

@@ -379,4 +379,4 @@ def test_one_compiled_trainer_serves_all_folds(images):
     _training._idle.clear()
     for seed in range(3):
         classifier(random_state=seed, epochs=1).fit(X, y)
-    assert [len(trainers) for trainers in _training._idle.values()] == [1]
+    assert _training._idle.counts() == [1]

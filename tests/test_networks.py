@@ -10,7 +10,7 @@ import tensorflow as tf
 from keras_networks import N_ROWS, NETWORKS, with_weights
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skmcdropout import MCDropoutClassifier
+from skmcdropout import MCDropoutClassifier, _network_sampling
 from skmcdropout._blueprint import seeded_generators
 
 N_PASSES = 2000
@@ -178,9 +178,11 @@ def test_a_chain_of_dense_layers_draws_what_the_graph_draws(name, monkeypatch):
     with_weights(network)
 
     def draws(in_chain):
+        _network_sampling._idle.clear()
         classifier = MCDropoutClassifier.from_keras(network, random_state=0)
         drawn = classifier.sample_proba(X)
-        (engine,) = classifier._sampler._engines.values()
+        compiled = _network_sampling._idle.take(classifier._sampler._kind)
+        (engine,) = compiled._engines.values()
         assert (type(engine).__name__ == "ChainEngine") is in_chain
         return drawn
 
@@ -208,3 +210,53 @@ def test_what_comes_before_the_noise_is_computed_once():
         seen.clear()
         classifier.predict_proba(np.ones((32, 6, 4)))
         assert sum(seen) == 32
+
+
+@pytest.fixture
+def made(monkeypatch):
+    """Networks compiled to draw from, from now on; none is in store."""
+    made = []
+
+    class Counted(_network_sampling._CompiledNetwork):
+        def __init__(self, *args):
+            made.append(1)
+            super().__init__(*args)
+
+    monkeypatch.setattr(_network_sampling, "_CompiledNetwork", Counted)
+    _network_sampling._idle.clear()
+    return made
+
+
+@pytest.mark.parametrize("name", ["convolutions", "logits", "gru"])
+def test_one_compiled_network_draws_for_all_of_its_kind(name, made):
+    network, X = NETWORKS[name]()
+    classifiers, alone = [], []
+    for seed in range(3):
+        with_weights(network, scale=0.4 + 0.1 * seed)
+        classifiers.append(MCDropoutClassifier.from_keras(network, random_state=seed))
+        alone.append(classifiers[-1].sample_proba(X))
+        _network_sampling._idle.clear()
+    assert abs(alone[0] - alone[1]).max() > 1e-3
+    made.clear()
+    for _ in range(2):
+        for classifier, expected in zip(classifiers, alone, strict=True):
+            assert_array_equal(classifier.sample_proba(X), expected)
+    assert len(made) == 1
+
+
+def test_networks_that_hold_constants_are_compiled_each_for_itself(made):
+    X = np.random.RandomState(0).normal(size=(20, 3)).astype(np.float32)
+    classifiers = []
+    for scale in (1, 100):
+        normalize = keras.layers.Normalization()
+        normalize.adapt(scale * X)
+        dense = keras.layers.Dense(2, "softmax")
+        network = keras.Sequential(
+            [keras.Input((3,)), normalize, keras.layers.Dropout(0.5), dense]
+        )
+        dense.set_weights([np.eye(3, 2), np.zeros(2)])
+        classifiers.append(MCDropoutClassifier.from_keras(network, random_state=0))
+    first, second = classifiers
+    for _ in range(2):
+        assert_allclose(first.sample_proba(X), second.sample_proba(100 * X), atol=1e-5)
+    assert len(made) == 2

@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.utils._param_validation import InvalidParameterError
 
-from skmcdropout import MCDropoutClassifier, _training
+from skmcdropout import MCDropoutClassifier, _idle, _training
 from skmcdropout._architecture import ELEMENTWISE_ACTIVATIONS
 from skmcdropout._network import build_network
 
@@ -484,4 +484,4 @@ def test_a_trainer_forgets_the_networks_before(blobs, monkeypatch, parameters):
 def test_few_trainers_are_kept(blobs):
     for activation in sorted(ELEMENTWISE_ACTIVATIONS):
         MCDropoutClassifier((3,), activation, epochs=1).fit(*blobs)
-    assert len(_training._idle) == _training.MAX_IDLE_TRAINERS
+    assert len(_training._idle.counts()) == _idle.MAX_KINDS
