@@ -711,9 +711,20 @@ class MCDropoutClassifier(ClassifierMixin, CallbackSupportMixin, BaseEstimator):
         self, attempt: MCDropoutClassifier, task: FitTask
     ) -> MCDropoutClassifier:
         """Take over all that a successful `attempt` learned, at one stroke."""
+        before = self.__dict__
         self.__dict__ = attempt.__dict__
-        task.end()
+        try:
+            task.end()
+        except BaseException:
+            self.__dict__ = before
+            raise
         return self
+
+    def __copy__(self) -> MCDropoutClassifier:
+        """A shallow copy, which shares what was learned."""
+        copied = type(self).__new__(type(self))
+        copied.__dict__.update(self.__dict__)
+        return copied
 
     @property
     def model_(self) -> keras.Model:

@@ -22,6 +22,7 @@ from skmcdropout._noise_layers import has_noise
 from skmcdropout._sampling import (
     CHUNK_FLOATS,
     ROW_MULTIPLE,
+    Tell,
     Wanted,
     compiled_results,
     draw_chain,
@@ -156,15 +157,15 @@ class GraphEngine:
         n_group = max(1, min(n_draws, GROUP_FLOATS // (ROW_MULTIPLE * after)))
         row_floats = max(self._head.row_floats, before, n_group * after)
 
-        def run(rows: Any) -> Any:
+        def run(rows: Any, tell: Tell) -> Any:
             inputs = self._head.compute(rows)
             if noise is None:
                 return reduced(forward(*inputs))
-            groups = range(0, n_draws, n_group)
-            draws = [
-                forward(*inputs, *(part[i : i + n_group] for part in noise))
-                for i in groups
-            ]
+            draws = []
+            for i in range(0, n_draws, n_group):
+                group = [part[i : i + n_group] for part in noise]
+                draws.append(forward(*inputs, *group))
+                tell(min(1.0, (i + n_group) / n_draws))
             return reduced(tf.concat(draws, axis=0) if len(draws) > 1 else draws[0])
 
         reduced = compiled_results(wanted, self._blueprint.n_classes)

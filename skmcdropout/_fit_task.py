@@ -43,13 +43,7 @@ if TYPE_CHECKING:
 
 
 class FitTask:
-    """A fit, told as a task whose subtasks are epochs.
-
-    `attributes_after` makes the fitted attributes of the estimator from a state of
-    training: callbacks may ask for what would be there if the fit had ended.
-    """
-
-    attributes_after: Callable[[TrainingState], dict[str, Any]]
+    """A fit, told as a task whose subtasks are epochs."""
 
     def __init__(
         self,
@@ -61,36 +55,60 @@ class FitTask:
     ) -> None:
         metadata = None if sample_weight is None else {"sample_weight": sample_weight}
         self._told = {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
-        self._callbacks = getattr(estimator, "_skl_callbacks", ())
+        self._callbacks: list[Any] = []
         if HAS_CALLBACKS:
-            self._fit = estimator._init_callback_context(max_subtasks=n_epochs)
-            self._fit.call_on_fit_task_begin(**self._told)
+            self._callbacks = getattr(estimator, "_skl_callbacks", [])
+            self._context = estimator._init_callback_context(max_subtasks=n_epochs)
+            self._context.call_on_fit_task_begin(**self._told)
 
     @property
-    def is_watched(self) -> bool:
-        """Whether anybody wants to know of epochs."""
-        return bool(self._callbacks)
+    def needs_epochs(self) -> bool:
+        """Whether a callback may stop training, or look at more than its progress."""
+        return any(type(callback) is not ProgressBar for callback in self._callbacks)
 
-    @property
-    def may_be_changed(self) -> bool:
-        """Whether a callback may stop training, or needs every epoch of it."""
-        return any(not isinstance(c, ProgressBar) for c in self._callbacks)
+    def epochs(
+        self, attributes_after: Callable[[TrainingState], dict[str, Any]]
+    ) -> EpochTasks | None:
+        """The epochs, if somebody wants to know of them.
 
-    def begin_epoch(self) -> None:
-        """Tell that an epoch begins."""
-        self._epoch = self._fit.subcontext("epoch")
-        self._epoch.call_on_fit_task_begin(**self._told)
-
-    def end_epoch(self, state: Callable[[], TrainingState]) -> bool:
-        """Tell that an epoch ends in this state; return whether training should."""
-        return bool(
-            self._epoch.call_on_fit_task_end(
-                **self._told,
-                reconstruction_attributes=lambda: self.attributes_after(state()),
-            )
-        )
+        `attributes_after` makes of a state of training the attributes of the estimator
+        with the weights of that moment.
+        """
+        if not self._callbacks:
+            return None
+        return EpochTasks(self._context, self._told, attributes_after)
 
     def end(self) -> None:
         """Tell that the estimator is fitted."""
         if HAS_CALLBACKS:
-            self._fit.call_on_fit_task_end(**self._told, reconstruction_attributes={})
+            self._context.call_on_fit_task_end(
+                **self._told, reconstruction_attributes={}
+            )
+
+
+class EpochTasks:
+    """Epochs, told one after the other as subtasks of a fit."""
+
+    def __init__(
+        self,
+        fit: Any,
+        told: dict[str, Any],
+        attributes_after: Callable[[TrainingState], dict[str, Any]],
+    ) -> None:
+        self._fit = fit
+        self._told = told
+        self._attributes_after = attributes_after
+
+    def begin(self) -> None:
+        """Tell that an epoch begins."""
+        self._context = self._fit.subcontext("epoch")
+        self._context.call_on_fit_task_begin(**self._told)
+
+    def end(self, state: Callable[[], TrainingState]) -> bool:
+        """Tell that an epoch ends in this state; return whether training should."""
+        return bool(
+            self._context.call_on_fit_task_end(
+                **self._told,
+                reconstruction_attributes=lambda: self._attributes_after(state()),
+            )
+        )

@@ -27,7 +27,7 @@ from skmcdropout._training import Recipe, TrainingData, TrainingState, train
 
 if TYPE_CHECKING:
     from skmcdropout._classifier import MCDropoutClassifier
-    from skmcdropout._fit_task import FitTask
+    from skmcdropout._fit_task import EpochTasks, FitTask
 
 MAX_SEED = 2**31 - 1
 
@@ -73,11 +73,9 @@ def fit_network(
     )
     data = TrainingData(table, y, loss_weights, rows, validation_rows)
     callbacks, verbose = _callback_list(estimator.callbacks), int(estimator.verbose)
-    task.attributes_after = lambda state: {
-        **vars(estimator),
-        **_learned(arch, state, mask_seed),
-    }
-    watcher = task if task.is_watched else None
+    watcher = task.epochs(
+        lambda state: {**vars(estimator), **_learned(arch, state, mask_seed)}
+    )
     if _is_cacheable(estimator, arch, task) and not one_epoch:
         memory = check_memory(estimator.memory)
         state = _train_once(memory, arch, state, data, recipe, verbose, watcher)
@@ -225,7 +223,7 @@ def _is_cacheable(
     return (
         estimator.memory is not None
         and not getattr(arch, "custom_objects", ())
-        and not (estimator.callbacks or task.may_be_changed)
+        and not (estimator.callbacks or task.needs_epochs)
         and isinstance(estimator.random_state, Integral)
     )
 
@@ -237,7 +235,7 @@ def _train_once(
     data: TrainingData,
     recipe: Recipe,
     verbose: int,
-    watcher: FitTask | None,
+    watcher: EpochTasks | None,
 ) -> TrainingState:
     """`train`, or what it gave for the same arguments before, if that is intact."""
     versions = (__version__, keras.__version__, tf.__version__, np.__version__)
@@ -254,7 +252,7 @@ def _train_once(
         is_intact = False
     if not is_intact:
         entry.clear()
-        trained, _ = cached(*args)
+        trained, _ = cached(*args[:-1], None)  # the epochs were told already
     return trained
 
 
@@ -266,7 +264,7 @@ def _train_and_seal(
     recipe: Recipe,
     versions: tuple[str, ...],
     verbose: int,
-    watcher: FitTask | None,
+    watcher: EpochTasks | None,
 ) -> tuple[TrainingState, str]:
     trained = train(arch, state, data, recipe, verbose=verbose, watcher=watcher)
     return trained, joblib.hash(trained)

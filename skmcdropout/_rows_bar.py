@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import keras
 
@@ -13,14 +14,24 @@ PATIENCE = 1.0
 class RowsBar:
     """Keras's bar, over the rows of a prediction that turns out to be long."""
 
-    def __init__(self, n_rows: int) -> None:
-        self._begin = time.monotonic()
-        self._bar = keras.utils.Progbar(n_rows, unit_name="row")
-        self._is_shown = False
+    def __init__(self, n_rows: int, show: bool) -> None:
+        self._n_rows = n_rows
+        self._show = show
 
-    def update(self, n_rows: int) -> None:
-        """Show that `n_rows` are done."""
-        if time.monotonic() > self._begin + PATIENCE and n_rows < self._bar.target:
-            self._is_shown = True
-        if self._is_shown:
-            self._bar.update(n_rows)
+    def __enter__(self) -> RowsBar:
+        self._bar = keras.utils.Progbar(self._n_rows, unit_name="row")
+        self._begin = time.monotonic()
+        self._shown = 0
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        if 0 < self._shown < self._n_rows:  # it was interrupted: end the line
+            self._bar.update(self._shown, finalize=True)
+
+    def update(self, first: int, last: int, share: float = 1.0) -> None:
+        """Show that this share of the rows from `first` to `last` is done."""
+        n_done = first + int(share * (last - first))
+        is_long = time.monotonic() > self._begin + PATIENCE
+        if self._show and (self._shown or (is_long and 0 < n_done < self._n_rows)):
+            self._shown = n_done
+            self._bar.update(n_done)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Any, Literal
 
 import keras
@@ -36,6 +36,9 @@ ROW_MULTIPLE = 16
 MANY_ROWS = 128
 
 Wanted = Literal["mean", "draws", "summary"]
+
+#: Called with the share that is done.
+Tell = Callable[[float], None]
 
 
 class Sampler:
@@ -147,7 +150,7 @@ def draw_chain(
         return over_chunks(
             X,
             n_chunk,
-            lambda rows: compiled(head(rows), *thinned.tensors),
+            lambda rows, _: compiled(head(rows), *thinned.tensors),
             wanted,
             show,
         )
@@ -155,9 +158,9 @@ def draw_chain(
     n_head = max(1, CHUNK_FLOATS // head_floats)
     reduced = compiled_results(wanted, draws.n_classes)
 
-    def run(rows: Any) -> Any:
+    def run(rows: Any, tell: Tell) -> Any:
         pieces = [head(rows[i : i + n_head]) for i in range(0, len(rows), n_head)]
-        return reduced(wide.probabilities(tf.concat(pieces, axis=0)))
+        return reduced(wide.probabilities(tf.concat(pieces, axis=0), tell))
 
     return over_chunks(X, BLOCK_ROWS, run, wanted, show)
 
@@ -165,25 +168,28 @@ def draw_chain(
 def over_chunks(
     X: Floats,
     n_chunk: int,
-    run: Callable[[Any], Sequence[Any]],
+    run: Callable[[Any, Tell], Sequence[Any]],
     wanted: Wanted,
     show: bool,
 ) -> tuple[Floats, ...]:
-    """Results of `run` on about `n_chunk` rows of `X` at a time, put together."""
+    """Results of `run` on about `n_chunk` rows of `X` at a time, put together.
+
+    `run` may tell which share of its rows is done, for the bar that `show` asks for.
+    """
     n_chunk = max(n_chunk // ROW_MULTIPLE * ROW_MULTIPLE, ROW_MULTIPLE)
     row_axis = 1 if wanted == "draws" else 0
     results: tuple[Floats, ...] = ()
-    bar = RowsBar(len(X)) if show else None
-    for start in range(0, len(X), n_chunk):
-        rows = slice(start, min(start + n_chunk, len(X)))
-        outputs = [output.numpy() for output in run(_filled_up(X[rows]))]
-        if not results:
-            results = tuple(_for_rows(o, row_axis, len(X)) for o in outputs)
-        for result, output in zip(results, outputs, strict=True):
-            kept = np.moveaxis(output, row_axis, 0)[: rows.stop - start]
-            np.moveaxis(result, row_axis, 0)[rows] = kept
-        if bar is not None:
-            bar.update(rows.stop)
+    with RowsBar(len(X), show) as bar:
+        for start in range(0, len(X), n_chunk):
+            rows = slice(start, min(start + n_chunk, len(X)))
+            tell = partial(bar.update, start, rows.stop)
+            outputs = [output.numpy() for output in run(_filled_up(X[rows]), tell)]
+            if not results:
+                results = tuple(_for_rows(o, row_axis, len(X)) for o in outputs)
+            for result, output in zip(results, outputs, strict=True):
+                kept = np.moveaxis(output, row_axis, 0)[: rows.stop - start]
+                np.moveaxis(result, row_axis, 0)[rows] = kept
+            tell(1.0)
     return results
 
 

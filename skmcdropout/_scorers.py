@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from numpy.typing import ArrayLike
+from sklearn.metrics._scorer import _BaseScorer
 from sklearn.pipeline import Pipeline
 
 from skmcdropout.uncertainty import check_measures
@@ -66,26 +66,30 @@ def make_uncertainty_scorer(
     return _UncertaintyScorer(score, measure, kwargs)
 
 
-class _UncertaintyScorer:
+class _UncertaintyScorer(_BaseScorer):
     """A score of an estimator's own uncertainty; higher is better."""
 
     def __init__(self, score: str, measure: str, kwargs: dict[str, Any]) -> None:
-        self._score = score
-        self._measure = measure
-        self._kwargs = kwargs
-
-    def __call__(self, estimator: Any, X: Any, y: ArrayLike) -> float:
         from skmcdropout import metrics
 
+        self._asked = score, measure
+        sign = -1 if score.startswith("neg_") else 1
+        function = getattr(metrics, score.removeprefix("neg_"))
+        super().__init__(function, sign, kwargs)
+
+    def _score(self, method_caller: Any, estimator: Any, X: Any, y_true: Any) -> float:
+        _, measure = self._asked
         classifier, rows = last_step(estimator, X)
-        uncertainty = classifier.predict_uncertainty(rows, self._measure)
-        score = getattr(metrics, self._score.removeprefix("neg_"))
-        value = score(y, classifier.predict(rows), uncertainty, **self._kwargs)
-        return -value if self._score.startswith("neg_") else value
+        uncertainty = classifier.predict_uncertainty(rows, measure)
+        predicted = classifier.predict(rows)
+        return self._sign * self._score_func(
+            y_true, predicted, uncertainty, **self._kwargs
+        )
 
     def __repr__(self) -> str:
+        score, measure = self._asked
         more = "".join(f", {name}={value!r}" for name, value in self._kwargs.items())
-        return f"make_uncertainty_scorer({self._score!r}, {self._measure!r}{more})"
+        return f"make_uncertainty_scorer({score!r}, {measure!r}{more})"
 
 
 def last_step(estimator: Any, X: Any) -> tuple[Any, Any]:

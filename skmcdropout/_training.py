@@ -26,7 +26,7 @@ from skmcdropout._trainer import GraphTrainer, TunableDropout
 from skmcdropout._weights import assign, is_elementwise
 
 if TYPE_CHECKING:
-    from skmcdropout._fit_task import FitTask
+    from skmcdropout._fit_task import EpochTasks
 
 
 def _import_scikeras() -> ModuleType:
@@ -112,7 +112,7 @@ def train(
     recipe: Recipe,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     verbose: int = 0,
-    watcher: FitTask | None = None,
+    watcher: EpochTasks | None = None,
 ) -> TrainingState:
     """Train `recipe.epochs` epochs from `state`; return the state after them."""
     # A user's callback may do what it likes to a trainer.
@@ -138,7 +138,7 @@ def train(
     if watcher is not None:
         # It comes after the history, so that this holds the epoch that it is told of.
         history = keras.callbacks.History()
-        callbacks += [history, _EpochTasks(watcher, lambda: _unload(*built[0], state))]
+        callbacks += [history, _EpochHooks(watcher, lambda: _unload(*built[0], state))]
     optimizer, routed = recipe.optimizer, {}
     if isinstance(optimizer, tuple):
         optimizer_class, config = optimizer
@@ -178,19 +178,19 @@ def train(
     return trained
 
 
-class _EpochTasks(keras.callbacks.Callback):
+class _EpochHooks(keras.callbacks.Callback):
     """Tells `watcher` of epochs, and stops training where it says so."""
 
-    def __init__(self, watcher: FitTask, state: Callable[[], TrainingState]) -> None:
+    def __init__(self, watcher: EpochTasks, state: Callable[[], TrainingState]) -> None:
         super().__init__()
         self._watcher = watcher
         self._state = state
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self._watcher.begin_epoch()
+        self._watcher.begin()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        if self._watcher.end_epoch(self._state):
+        if self._watcher.end(self._state):
             self.model.stop_training = True
 
 

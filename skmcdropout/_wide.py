@@ -6,6 +6,7 @@ it saves, and less than to multiply masks into the activations of every row.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -65,7 +66,7 @@ class WideDraws:
         n_group = THINNED_FLOATS // max(draws.floats, BLOCK_ROWS * width)
         self._n_group, self._n_draws = max(1, n_group), draws.n_draws
 
-    def probabilities(self, h: Any) -> Any:
+    def probabilities(self, h: Any, tell: Callable[[float], None]) -> Any:
         """Of every draw, (n_draws, rows, classes), for a tensor of rows."""
         run = _compiled(self._structure)
         p = []
@@ -73,6 +74,7 @@ class WideDraws:
             group = slice(i, i + self._n_group)
             noise = [[x[group] for x in xs] for xs in (self._masks, self._kept)]
             p.append(run(h, *self._weights, *noise))
+            tell(min(1.0, group.stop / self._n_draws))
         return tf.concat(p, axis=0)
 
 

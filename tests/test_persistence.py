@@ -51,6 +51,17 @@ def test_a_copy_predicts_the_same(fitted, moons, tmp_path, way):
     assert_array_equal(fitted.predict_proba(X), before)
 
 
+def test_a_shallow_copy_shares_what_was_learned_until_one_is_trained(fitted, moons):
+    X, y = moons
+    before = fitted.predict_proba(X)
+    copied = copy.copy(fitted)
+    assert copied.model_ is fitted.model_
+    assert_array_equal(copied.predict_proba(X), before)
+    copied.set_params(n_samples=3).partial_fit(X, y)
+    assert fitted.n_samples == 10
+    assert_array_equal(fitted.predict_proba(X), before)
+
+
 def test_another_process_predicts_the_same(fitted, moons, predicted_elsewhere):
     X, _ = moons
     assert_array_equal(predicted_elsewhere(fitted, X), fitted.predict_proba(X))

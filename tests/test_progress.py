@@ -11,7 +11,15 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.fixes import parse_version
 
-from skmcdropout import MCDropoutClassifier, _engines, _fitting, _rows_bar, _sampling
+from skmcdropout import (
+    MCDropoutClassifier,
+    _engines,
+    _fitting,
+    _rows_bar,
+    _sampling,
+    _wide,
+)
+from skmcdropout.metrics import make_uncertainty_scorer
 
 HAS_CALLBACKS = parse_version(sklearn.__version__) >= parse_version("1.9")
 needs_callbacks = pytest.mark.skipif(
@@ -26,7 +34,6 @@ class Recorder:
         self.n_epochs = n_epochs
         self.events = []
         self.fitted = []
-        self.weights = []
 
     def setup(self, estimator, context):
         self.events.append("setup")
@@ -37,10 +44,9 @@ class Recorder:
     def on_fit_task_begin(self, estimator, context):
         self.events.append(("begin", context.task_name, context.task_id))
 
-    def on_fit_task_end(self, estimator, context, *, X, y, metadata, fitted_estimator):
+    def on_fit_task_end(self, estimator, context, *, fitted_estimator):
         self.events.append(("end", context.task_name, context.task_id))
         self.fitted.append(fitted_estimator)
-        self.weights.append(metadata)
         return context.task_name == "epoch" and context.task_id + 1 >= self.n_epochs
 
 
@@ -203,6 +209,61 @@ def test_a_progress_bar_leaves_the_memory_at_work_and_others_do_not(
         assert len(fits) == n_fits
 
 
+@needs_callbacks
+def test_what_the_memory_lost_is_told_once(moons, tmp_path, monkeypatch):
+    callback = pytest.importorskip("sklearn.callback")
+    pytest.importorskip("rich", reason="the bar is drawn by rich")
+    seals = iter(range(10))
+    monkeypatch.setattr(_fitting.joblib, "hash", lambda _: next(seals))
+    clf = network(epochs=2, memory=str(tmp_path))
+    fitted = clf.set_callbacks(callback.ProgressBar()).fit(*moons)
+    assert fitted.n_iter_ == 2
+    assert next(seals) > 2  # two trainings were sealed, one was looked at
+
+
+@needs_callbacks
+def test_code_in_the_network_may_be_run_for_callbacks(moons):
+    def with_code(meta, dropout_rate):
+        net = build(meta, dropout_rate)
+        return keras.Sequential(
+            [net.inputs[0], keras.layers.Lambda(lambda x: 2 * x), *net.layers]
+        )
+
+    recorder = Recorder()
+    clf = MCDropoutClassifier(model=with_code, epochs=2, random_state=0)
+    clf.set_callbacks(recorder).fit(*moons)
+    for seen in recorder.fitted[1:]:  # the last epoch and the fit
+        assert_array_equal(seen.predict_proba(moons[0]), clf.predict_proba(moons[0]))
+
+
+@needs_callbacks
+def test_a_callback_that_fails_at_the_end_leaves_the_classifier_as_it_was(moons):
+    class Failing(Recorder):
+        def on_fit_task_end(self, estimator, context):
+            if context.task_name == "fit":
+                raise RuntimeError("the disk is full")
+
+    clf = network(epochs=1).set_callbacks(Failing())
+    before = dict(vars(clf))
+    with pytest.raises(RuntimeError, match="disk"):
+        clf.fit(*moons)
+    assert vars(clf) == before
+
+
+@needs_callbacks
+def test_a_scoring_monitor_takes_scores_of_uncertainty(moons):
+    from sklearn.callback import ScoringMonitor
+
+    X, y = moons
+    scorer = make_uncertainty_scorer("neg_aurc", "mutual_information")
+    monitor = ScoringMonitor(scoring=scorer)
+    clf = network(epochs=2).set_callbacks(monitor)
+    clf.fit(X, y, sample_weight=np.linspace(1, 2, len(y)))
+    assert len(monitor.get_logs().data) == 3
+    scores = [row["score"] for row in monitor.get_logs().data]
+    assert_allclose(scores[0], scorer(clf, X, y))
+
+
 @pytest.mark.skipif(HAS_CALLBACKS, reason="scikit-learn has callbacks")
 def test_without_callbacks_in_scikit_learn_they_are_refused_and_fit_works(moons):
     clf = network(epochs=1)
@@ -226,6 +287,29 @@ def test_long_predictions_show_a_bar_over_rows(moons, params, monkeypatch, capsy
     shown = capsys.readouterr().out
     assert "300/300" in shown
     assert "/row" in shown
+
+
+def test_a_bar_moves_within_a_block_of_a_wide_network(moons, monkeypatch, capsys):
+    clf = network(epochs=1).fit(*moons).set_params(verbose=1)
+    monkeypatch.setattr(_rows_bar, "PATIENCE", -1)
+    for module in (_sampling, _wide):
+        monkeypatch.setattr(module, "THINNED_FLOATS", 1)
+    clf.predict_proba(moons[0])
+    shown = capsys.readouterr().out
+    assert "300/300" in shown
+    assert " 30/300" in shown  # after the first of ten draws
+
+
+def test_an_interrupted_bar_ends_its_line(capsys):
+    def interrupted():
+        with _rows_bar.RowsBar(100, show=True) as bar:
+            bar._begin -= 10
+            bar.update(0, 50)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert capsys.readouterr().out.endswith("\n")
 
 
 def test_short_predictions_show_none(moons, capsys):
