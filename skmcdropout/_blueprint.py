@@ -8,7 +8,7 @@ import math
 import random
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from types import FunctionType
 from typing import Any
 
@@ -60,11 +60,24 @@ class Blueprint:
     optimizer: str | None = None
     has_constants: bool = False
 
+    def in_words(self) -> str:
+        """All that a prediction depends on as text, for a checksum."""
+        plain = [self.config, self.row_shapes, astuple(self.outputs)]
+        return json.dumps(plain, default=int)
+
+    @property
+    def has_any_length(self) -> bool:
+        """Whether rows may be sequences of any length."""
+        return any(None in spec.shape for spec in self.inputs)
+
     def build(self, seed: int, trust: bool = False) -> keras.Model:
         """A new network with new weights, drawn from `seed`.
 
-        Lambda layers hold code, which Keras runs only where one says `trust`.
+        Lambda layers hold code, which Keras runs only where one says `trust`. Without
+        it, nothing is imported but Keras's and what `custom_objects` hold.
         """
+        if not trust:
+            self._check_origins(json.loads(self.config))
         with (
             seeded_generators(seed),
             keras.utils.custom_object_scope(dict(self.custom_objects)),
@@ -79,6 +92,28 @@ class Blueprint:
             if layer.trainable != is_trainable:
                 layer.trainable = is_trainable
         return network
+
+    def _check_origins(self, config: Any) -> None:
+        """Refuse a configuration that would import what is neither Keras's nor ours.
+
+        Older versions of Keras import whatever function or class a file names.
+        """
+        if isinstance(config, dict):
+            named = {config.get("class_name"), config.get("registered_name")}
+            if isinstance(config.get("config"), str):  # the name of a function
+                named.add(config["config"])
+            origin = str(config.get("module") or "keras").partition(".")[0]
+            known = origin == "keras" or named & dict(self.custom_objects).keys()
+            if "class_name" in config and not known:
+                raise ValueError(
+                    "The model's configuration must name classes and functions of "
+                    "Keras or the custom ones that were saved with it. Got "
+                    f"{config['class_name']!r} of {config['module']!r}."
+                )
+        parts = config.values() if isinstance(config, dict) else config
+        if isinstance(config, (dict, list)):
+            for part in parts:
+                self._check_origins(part)
 
     def pack(self, X: Rows) -> tuple[NDArray[np.float32], Shapes]:
         """`X` as one table and the shapes of its rows; see `_inputs.pack`."""

@@ -161,7 +161,8 @@ def adopt(
     _refuse_set(estimator, (*MLP_ONLY, "dropout_rate"), _BESIDE_MODEL)
     if blueprint.optimizer is not None:
         _refuse_set(estimator, ("optimizer", "learning_rate"), _COMPILED)
-    try_out(blueprint, network)
+    if not blueprint.has_any_length:  # such a one is tried with the first rows
+        try_out(blueprint, network)
     _warn_without_noise(network)
     estimator.model = SameNetwork(blueprint)
     estimator.classes_ = np.unique(classes)

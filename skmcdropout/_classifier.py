@@ -746,10 +746,10 @@ class MCDropoutClassifier(ClassifierMixin, CallbackSupportMixin, BaseEstimator):
 
     @staticmethod
     def _digest(state: dict[str, Any]) -> str:
-        """Checksum of all that makes a prediction, parameters apart."""
-        arch = getattr(state["_arch"], "config", state["_arch"])
+        """Checksum of all that makes a prediction."""
         classes, seeds = state["classes_"].tolist(), list(state["_seeds"])
-        return seal(state["_sampler"], arch, classes, seeds)
+        asked = f"{state['n_samples']} {state['sampling']}"
+        return seal(state["_sampler"], state["_arch"].in_words(), classes, seeds, asked)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         given = state.get("_seal")

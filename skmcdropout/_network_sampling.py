@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -14,6 +15,7 @@ from skmcdropout._idle import Idle
 from skmcdropout._inputs import Rows, Shapes
 from skmcdropout._masks import Floats
 from skmcdropout._sampling import Kept, Wanted, equal
+from skmcdropout._trial import try_out
 
 #: Compiled networks, for the next prediction that they can serve.
 _idle = Idle()
@@ -109,5 +111,7 @@ class _CompiledNetwork:
     def engine(self, shapes: Shapes) -> Any:
         """What draws for rows of these shapes."""
         if shapes not in self._engines:
+            if self._blueprint.has_any_length:
+                try_out(replace(self._blueprint, row_shapes=shapes), self._network)
             self._engines[shapes] = engine(self._network, self._blueprint, shapes)
         return self._engines[shapes]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -29,9 +30,12 @@ _tried: OrderedDict[Blueprint, None] = OrderedDict()
 
 
 def try_out(blueprint: Blueprint, network: keras.Model) -> None:
-    """Refuse a network that does not do what is asked of it, once for each kind."""
-    kind = blueprint.without_names()
-    if kind in _tried or any(None in spec.shape for spec in blueprint.inputs):
+    """Refuse a network that does not do what is asked of it, once for each kind.
+
+    One for sequences of any length is tried with those of `blueprint.row_shapes`.
+    """
+    kind = replace(blueprint.without_names(), row_shapes=())
+    if kind in _tried:
         return
     again = build_again(blueprint, network)
     table = _some_rows(blueprint, network)

@@ -195,6 +195,26 @@ def test_bad_models(fitted, name):
     assert_array_equal(refitted.predict_proba(X), before)
 
 
+def test_sequences_of_any_length_are_tried_with_those_that_come():
+    def any_length(meta):
+        return keras.Sequential(
+            [
+                keras.Input((None, 2)),
+                NoSeedNoise(),
+                layers.GlobalAveragePooling1D(),
+                layers.Dropout(0.5),
+                layers.Dense(3, activation="softmax"),
+            ]
+        )
+
+    sequences = np.resize(X, (len(X), 4, 2))
+    with pytest.raises(ValueError, match=r"draw random numbers in layers.*operations"):
+        MCDropoutClassifier(model=any_length, epochs=1).fit(sequences, Y)
+    classifier = MCDropoutClassifier.from_keras(any_length(None))
+    with pytest.raises(ValueError, match=r"draw random numbers in layers.*operations"):
+        classifier.predict_proba(sequences)
+
+
 def test_random_operations_outside_of_known_layers_are_refused():
     model = network(NoSeedNoise(), layers.Dense(3, activation="softmax"))
     with pytest.raises(ValueError, match=r"draw random numbers in layers.*operations"):

@@ -92,7 +92,7 @@ def altered(array):
 
 
 @pytest.mark.parametrize(
-    "part", ["weights", "classes", "architecture", "seeds", "seal"]
+    "part", ["weights", "classes", "architecture", "seeds", "draws", "seal"]
 )
 def test_an_altered_state_is_an_error(fitted, part):
     state = fitted.__getstate__()
@@ -105,10 +105,36 @@ def test_an_altered_state_is_an_error(fitted, part):
         state["_arch"] = replace(state["_arch"], activation="tanh")
     elif part == "seeds":
         state["_seeds"] = (*state["_seeds"][:-1], 3)
+    elif part == "draws":
+        state["n_samples"] = 11
     else:
         del state["_seal"]
     with pytest.raises(ValueError, match=r"must be as it was saved.*checksum differs"):
         MCDropoutClassifier().__setstate__(state)
+
+
+@pytest.fixture(scope="module")
+def adopted(fitted):
+    return MCDropoutClassifier.from_keras(fitted.model_, n_samples=5, random_state=0)
+
+
+def test_outputs_in_another_order_are_an_error(adopted):
+    state = adopted.__getstate__()
+    outputs = replace(state["_arch"].outputs, order=(1, 0))
+    state["_arch"] = replace(state["_arch"], outputs=outputs)
+    with pytest.raises(ValueError, match="checksum differs"):
+        MCDropoutClassifier().__setstate__(state)
+
+
+def test_a_file_imports_nothing_but_keras_and_what_it_holds(adopted, moons):
+    """Whatever the version of Keras; the checksum is no protection against intent."""
+    other = "{'module': 'logging', 'class_name': 'function', 'config': 'warning'}"
+    config = adopted._arch.config.replace('"relu"', other.replace("'", '"'))
+    forged = copy.copy(adopted)
+    forged._arch = replace(adopted._arch, config=config)
+    loaded = pickle.loads(pickle.dumps(forged))
+    with pytest.raises(ValueError, match="name classes and functions of Keras or"):
+        loaded.predict_proba(moons[0])
 
 
 @pytest.mark.parametrize("kind", ["mlp", "pipeline", "network", "rejecting"])
