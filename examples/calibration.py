@@ -11,7 +11,7 @@ Saves ``calibration.png``.
 """
 
 # %%
-# One network, predicted with and without draws. The labels of one row in ten are wrong.
+# One network, predicted with and without draws. One label in twenty is wrong.
 
 import matplotlib.pyplot as plt
 from sklearn.calibration import CalibrationDisplay

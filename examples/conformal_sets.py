@@ -3,9 +3,10 @@ Conformal sets: labels with a guarantee
 =======================================
 
 Instead of one label, a set of labels that holds the true one with a probability that
-can be chosen, whatever the network is worth (as long as new rows are like those it was
-calibrated on). MAPIE makes such sets around any fitted classifier; where this one is
-unsure they grow. Needs ``pip install mapie``.
+can be chosen, whatever the network is worth: on average over rows like those it was
+calibrated on, not for each kind of row. MAPIE makes such sets around any fitted
+classifier; where this one is unsure they grow (at low levels some of the most unsure
+rows get an empty one). Needs ``pip install mapie``.
 Saves ``conformal_sets.png``.
 """
 

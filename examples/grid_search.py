@@ -3,9 +3,9 @@ Choosing the rate and the number of draws
 =========================================
 
 A grid search in a pipeline, judged twice: by the log-loss of the probabilities, and by
-how well the uncertainty sorts wrong predictions behind right ones (the area under the
-risk-coverage curve). Draws cost no training: with `memory` each network is trained
-once, whatever number of draws is tried on it.
+the area under the risk-coverage curve (AURC), which is small if there are few errors
+and the uncertainty finds them. Draws cost no training: with `memory` each network is
+trained once, whatever number of draws is tried on it.
 Saves ``grid_search.png``.
 """
 
@@ -55,7 +55,7 @@ with tempfile.TemporaryDirectory() as folder:
         refit="log-loss",
         cv=cv,
     ).fit(X, y)
-print(f"{len(rates) * len(draws) * 4} scored, {len(rates) * 4} trained")
+print(f"{len(rates) * len(draws) * 4} scored, {len(rates) * 4} trained, and the best")
 for name, value in search.best_params_.items():
     print(f"best {name.split('__')[1]}: {value}")
 print(f"test accuracy {search.best_estimator_.score(X_test, y_test):.3f}")

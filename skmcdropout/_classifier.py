@@ -129,8 +129,8 @@ class MCDropoutClassifier(ClassifierMixin, CallbackSupportMixin, BaseEstimator):
         again.
     random_state : int, RandomState instance or None, default=None
         An integer makes `fit` and all predictions repeatable, in any process and for
-        any order of rows. None takes fresh entropy. No global generator is read or
-        set. Predictions of one fitted estimator never vary.
+        any order of rows. None takes fresh entropy. Global generators are left as
+        they are. Predictions of one fitted estimator never vary.
     verbose : int, default=0
         1 shows Keras's progress bar of each epoch, and of predictions that take
         longer than a second; 2 prints a line an epoch.
@@ -168,9 +168,11 @@ class MCDropoutClassifier(ClassifierMixin, CallbackSupportMixin, BaseEstimator):
     on which rows share a call, their order or the chunks they are computed in, but for
     the last digit of single precision. All predictions are float32.
 
-    `sample_weight` keeps two promises. Integer weights equal repeated rows, as long as
-    they sum to at most ten times the number of rows, and a weight of zero equals a row
-    that is not there. All other weights multiply the loss, divided by their mean.
+    `sample_weight` keeps two promises. A weight of zero equals a row that is not there,
+    and integer weights equal repeated rows, as long as they sum to at most ten times
+    the number of rows of positive weight. (They are repeated rows to `early_stopping`
+    as well, which may then validate on copies of rows it trains on.) All other weights
+    multiply the loss, divided by their mean.
     Training starts from an order of the rows that depends only on what they hold.
 
     With `model` the network is the user's. The function is called in `fit` with the

@@ -129,8 +129,8 @@ def aurc(y_true: ArrayLike, y_pred: ArrayLike, uncertainty: ArrayLike) -> float:
 def excess_aurc(y_true: ArrayLike, y_pred: ArrayLike, uncertainty: ArrayLike) -> float:
     """By how much `aurc` is above that of a perfect order, all errors last.
 
-    0 for a perfect order of the rows, whatever the accuracy; so that uncertainties can
-    be compared over models.
+    0 for a perfect order of the rows, whatever the accuracy. It still grows with the
+    error rate: compare it for models of about the same accuracy.
 
     Parameters
     ----------
