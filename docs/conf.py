@@ -41,7 +41,7 @@ sphinx_gallery_conf = {
 html_theme = "pydata_sphinx_theme"
 html_static_path = ["_static"]
 html_css_files = ["wide.css"]
-html_title = "skmcdropout"
+html_title = f"skmcdropout {release}"
 html_theme_options = {
     "navigation_with_keys": False,
     "show_prev_next": True,
