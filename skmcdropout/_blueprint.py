@@ -6,6 +6,7 @@ import contextlib
 import json
 import math
 import random
+import re
 import threading
 from collections.abc import Iterator
 from dataclasses import astuple, dataclass, replace
@@ -47,7 +48,7 @@ class Blueprint:
     configuration can leave out; `custom_objects` are the classes and functions of the
     user's that it names; `row_shapes` are those of the rows it was built with;
     `has_constants` says that layers like Normalization turn weights into constants of
-    what is compiled.
+    what is compiled, `has_code` that there is code that is not Keras's.
     """
 
     config: str
@@ -59,11 +60,17 @@ class Blueprint:
     loss: str | None = None
     optimizer: str | None = None
     has_constants: bool = False
+    has_code: bool = False
 
     def in_words(self) -> str:
         """All that a prediction depends on as text, for a checksum."""
         plain = [self.config, self.row_shapes, astuple(self.outputs)]
         return json.dumps(plain, default=int)
+
+    @property
+    def stands_alone(self) -> bool:
+        """Whether what is compiled for one such network may be wrong for another."""
+        return self.has_constants or self.has_code
 
     @property
     def has_any_length(self) -> bool:
@@ -99,21 +106,34 @@ class Blueprint:
         Older versions of Keras import whatever function or class a file names.
         """
         if isinstance(config, dict):
-            named = {config.get("class_name"), config.get("registered_name")}
-            if isinstance(config.get("config"), str):  # the name of a function
-                named.add(config["config"])
-            origin = str(config.get("module") or "keras").partition(".")[0]
-            known = origin == "keras" or named & dict(self.custom_objects).keys()
-            if "class_name" in config and not known:
+            if "class_name" in config and not self._is_known(config):
+                what = config["class_name"]
+                if what == "function":
+                    what = config.get("config")
                 raise ValueError(
                     "The model's configuration must name classes and functions of "
-                    "Keras or the custom ones that were saved with it. Got "
-                    f"{config['class_name']!r} of {config['module']!r}."
+                    "Keras, registered ones or custom ones that were saved with it. "
+                    f"Got {what!r} of {config.get('module')!r}."
                 )
-        parts = config.values() if isinstance(config, dict) else config
-        if isinstance(config, (dict, list)):
-            for part in parts:
+            config = list(config.values())
+        if isinstance(config, list):
+            for part in config:
                 self._check_origins(part)
+
+    def _is_known(self, named: dict[str, Any]) -> bool:
+        """Whether Keras finds a class or function without importing it."""
+        module, class_name = named.get("module"), str(named["class_name"])
+        if module is None or class_name.startswith("__"):  # Keras's own kinds of values
+            return True
+        is_function = class_name == "function"
+        key = named.get("config" if is_function else "registered_name")
+        custom = dict(self.custom_objects)
+        if key and keras.saving.get_registered_object(key, custom) is not None:
+            return True
+        if is_function and module == "builtins":  # so it says of its own
+            homes = (keras.activations, keras.initializers, keras.losses, keras.metrics)
+            return any(hasattr(home, str(key)) for home in homes)
+        return str(module).partition(".")[0] == "keras"
 
     def pack(self, X: Rows) -> tuple[NDArray[np.float32], Shapes]:
         """`X` as one table and the shapes of its rows; see `_inputs.pack`."""
@@ -143,23 +163,23 @@ class Blueprint:
 
     def without_names(self) -> Blueprint:
         """The same for networks that differ in the names of their layers alone."""
-        config = json.loads(self.config)
         names: dict[str, str] = {}
 
         def rename(value: Any) -> Any:
             if isinstance(value, dict):
-                return {
-                    k: names.setdefault(v, f"name {len(names)}")
-                    if k == "name" and isinstance(v, str)
-                    else rename(v)
-                    for k, v in value.items()
-                }
+                renamed = {k: rename(v) for k, v in value.items() if k != "name"}
+                if "name" in value:
+                    renamed["name"] = names.get(value["name"], value["name"])
+                return renamed
             if isinstance(value, list):
                 if [type(part) for part in value] == [str, int, int]:
                     return [names.get(value[0], value[0]), *value[1:]]
                 return [rename(v) for v in value]
             return value
 
+        config = json.loads(self.config)
+        for number, name in enumerate(_names_by_class(config)):
+            names.setdefault(name, f"name {number}")
         config = json.dumps(rename(config), sort_keys=True)
         return replace(self, config=config, inputs=())
 
@@ -185,6 +205,21 @@ class Blueprint:
         return given if isinstance(given, keras.Loss) else FunctionLoss(given)
 
 
+def _names_by_class(config: Any) -> Iterator[str]:
+    """Names that end in that of the class, as Keras numbers them: dense_7, lstm_1."""
+    if isinstance(config, dict):
+        inner = config.get("config")
+        if "class_name" in config and isinstance(inner, dict):
+            name = inner.get("name")
+            stem = re.sub(r"_\d+$", "", name).replace("_", "") if name else ""
+            if stem.endswith(str(config["class_name"]).lower()):
+                yield str(name)
+        config = list(config.values())
+    if isinstance(config, list):
+        for part in config:
+            yield from _names_by_class(part)
+
+
 def draw_up(
     network: keras.Model,
     row_shapes: Shapes,
@@ -196,6 +231,7 @@ def draw_up(
     inputs = input_specs(network)
     loss = compiled_loss(network)
     optimizer = network.optimizer if network.compiled else None
+    custom = _custom_objects(network, loss, optimizer)
     try:
         plain = keras.saving.serialize_keras_object(network)
     except Exception as error:  # whatever a get_config of the user's may raise
@@ -203,13 +239,14 @@ def draw_up(
     blueprint = Blueprint(
         config=json.dumps({k: v for k, v in plain.items() if k != "compile_config"}),
         trainable=tuple(layer.trainable for layer in network._flatten_layers()),
-        custom_objects=_custom_objects(network, loss, optimizer),
+        custom_objects=tuple(sorted(custom.items())),
         inputs=inputs,
         row_shapes=row_shapes,
         outputs=Outputs.read(network, row_shapes, n_classes, from_logits, loss),
         loss=None if loss is None else json.dumps(keras.losses.serialize(loss)),
         optimizer=None if optimizer is None else as_json(optimizer),
         has_constants=any(map(_derives_constants, network._flatten_layers())),
+        has_code=any(map(_is_code, [*network._flatten_layers(), *custom.values()])),
     )
     return blueprint
 
@@ -230,6 +267,13 @@ def set_weights(network: keras.Model, weights: Any) -> None:
     for layer in network._flatten_layers():
         if _derives_constants(layer):
             layer.finalize_state()
+
+
+def _is_code(value: Any) -> bool:
+    """Whether a layer, class or function is not Keras's or ours, or holds code."""
+    kind = value if isinstance(value, (type, FunctionType)) else type(value)
+    is_known = kind.__module__.partition(".")[0] in ("keras", "skmcdropout")
+    return not is_known or kind is keras.layers.Lambda
 
 
 def _derives_constants(layer: keras.layers.Layer) -> bool:
@@ -278,7 +322,7 @@ def input_specs(network: keras.Model) -> tuple[InputSpec, ...]:
     )
 
 
-def _custom_objects(network: keras.Model, *more: Any) -> tuple[tuple[str, Any], ...]:
+def _custom_objects(network: keras.Model, *more: Any) -> dict[str, Any]:
     """Classes and functions that are not Keras's, by the names configurations use."""
     found: dict[str, Any] = {}
     layers = network._flatten_layers()
@@ -299,4 +343,4 @@ def _custom_objects(network: keras.Model, *more: Any) -> tuple[tuple[str, Any], 
                         "Custom classes and functions of the model must have different "
                         f"names. Got two that are named {name!r}."
                     )
-    return tuple(sorted(found.items()))
+    return found

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
 PREFIX = "model__"
 
 #: Parameters that say what `model` says.
+#: That a network for sequences of any length is tried out with, if it takes it.
+SOME_LENGTH = 16
+
 MLP_ONLY = (
     "hidden_layer_sizes",
     "activation",
@@ -161,8 +165,10 @@ def adopt(
     _refuse_set(estimator, (*MLP_ONLY, "dropout_rate"), _BESIDE_MODEL)
     if blueprint.optimizer is not None:
         _refuse_set(estimator, ("optimizer", "learning_rate"), _COMPILED)
-    if not blueprint.has_any_length:  # such a one is tried with the first rows
-        try_out(blueprint, network)
+    shapes = tuple(tuple(n or SOME_LENGTH for n in s.shape) for s in blueprint.inputs)
+    tried = replace(blueprint, row_shapes=shapes)
+    if not blueprint.has_any_length or _takes(network, tried):
+        try_out(tried, network)  # any other is tried with the first rows
     _warn_without_noise(network)
     estimator.model = SameNetwork(blueprint)
     estimator.classes_ = np.unique(classes)
@@ -250,6 +256,16 @@ def _build(
     try_out(replace(blueprint, row_shapes=row_shapes), network)
     _warn_without_noise(network)
     return blueprint, network.get_weights()
+
+
+def _takes(network: keras.Model, blueprint: Blueprint) -> bool:
+    """Whether a network for any length takes rows of the lengths of `blueprint`."""
+    table = np.zeros((1, sum(map(math.prod, blueprint.row_shapes))), np.float32)
+    try:
+        network(blueprint.arguments(network, table), training=False)
+    except Exception:  # whatever a layer may say of it
+        return False
+    return True
 
 
 def _same_shapes(

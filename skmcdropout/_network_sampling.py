@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import partial
 from typing import Any
 
 import keras
 
 from skmcdropout._blueprint import Blueprint, set_weights
 from skmcdropout._engines import engine
-from skmcdropout._idle import Idle
 from skmcdropout._inputs import Rows, Shapes
 from skmcdropout._masks import Floats
 from skmcdropout._sampling import Kept, Wanted, equal
 from skmcdropout._trial import try_out
 
-#: Compiled networks, for the next prediction that they can serve.
-_idle = Idle()
+#: Kinds of compiled networks that are kept for estimators to come.
+MAX_KINDS = 8
+
+#: Shapes of rows (lengths of sequences) that a network is kept compiled for.
+MAX_SHAPES = 64
+
+_compiled: OrderedDict[Any, _CompiledNetwork] = OrderedDict()
+_compiled_lock = threading.Lock()
 
 
 class NetworkSampler:
@@ -42,14 +49,17 @@ class NetworkSampler:
         self._seed = seed
         self._network: keras.Model | None = None
         self._kept = Kept()
+        self._compiled: _CompiledNetwork | None = None
+        self._lock = threading.RLock()
 
     @property
     def network(self) -> keras.Model:
         """The trained network."""
-        if self._network is None:
-            network = self._blueprint.build(self._seed, self._trust)
-            set_weights(network, self._weights)
-            self._network = network
+        with self._lock:
+            if self._network is None:
+                network = self._blueprint.build(self._seed, self._trust)
+                set_weights(network, self._weights)
+                self._network = network
         return self._network
 
     @property
@@ -65,30 +75,50 @@ class NetworkSampler:
         """Draw `n_samples` times for every row of `X`; see `Sampler.draw`."""
         table, shapes = self._blueprint.pack(X)
         weights = self.weights
-        compiled = _idle.take(self._kind)
-        if compiled is None or not compiled.load(weights):
-            compiled = _CompiledNetwork(self._blueprint, self._trust, weights)
-        drawing = compiled.engine(shapes)
-        noise = self._kept.get(
-            (shapes, n_samples, sampling),
-            weights,
-            lambda: drawing.sample(self._seed, n_samples, sampling),
-        )
-        drawn: tuple[Floats, ...] = drawing.draw(noise, table, wanted, show)
-        _idle.give_back(self._kind, compiled)
+        compiled = self._compile(weights)
+        with compiled.lock:
+            compiled.load(weights)
+            drawing = compiled.engine(shapes)
+            noise = self._kept.get(
+                (shapes, n_samples, sampling),
+                weights,
+                lambda: drawing.sample(self._seed, n_samples, sampling),
+            )
+            drawn: tuple[Floats, ...] = drawing.draw(noise, table, wanted, show)
         p = drawn[0][0] if wanted == "draws" else drawn[0]
         self._blueprint.outputs.check_probabilities(p)
         return drawn
 
-    @cached_property
-    def _kind(self) -> tuple[Any, ...]:
-        """What a compiled network can't change."""
-        alone = object() if self._blueprint.has_constants else None
-        return self._blueprint.without_names(), self._trust, alone
+    def _compile(self, weights: Sequence[Floats]) -> _CompiledNetwork:
+        """A network to draw from: the one there is, another's of its kind, or a new."""
+        with self._lock:
+            if self._compiled is None or not self._compiled.takes(weights):
+                make = partial(_CompiledNetwork, self._blueprint, self._trust, weights)
+                if self._blueprint.stands_alone:
+                    self._compiled = make()
+                else:
+                    kind = self._blueprint.without_names(), self._trust
+                    self._compiled = _shared(kind, make)
+            return self._compiled
+
+
+def _shared(
+    kind: tuple[Any, ...], make: Callable[[], _CompiledNetwork]
+) -> _CompiledNetwork:
+    with _compiled_lock:
+        if kind not in _compiled:
+            _compiled[kind] = make()
+        _compiled.move_to_end(kind)
+        while len(_compiled) > MAX_KINDS:
+            _compiled.popitem(last=False)
+        return _compiled[kind]
 
 
 class _CompiledNetwork:
-    """A network that is there to draw from, with any weights of its kind."""
+    """A network that is there to draw from, with any weights of its kind.
+
+    Whoever holds its `lock` may load weights and draw.
+    """
 
     def __init__(
         self, blueprint: Blueprint, trust: bool, weights: Sequence[Floats]
@@ -97,16 +127,18 @@ class _CompiledNetwork:
         self._network = blueprint.build(0, trust)
         set_weights(self._network, weights)
         self._weights = weights
-        self._engines: dict[Shapes, Any] = {}  # a ChainEngine or a GraphEngine
+        self._engines: OrderedDict[Shapes, Any] = OrderedDict()  # Chain-, GraphEngines
+        self.lock = threading.RLock()
 
-    def load(self, weights: Sequence[Floats]) -> bool:
-        """Take other weights over, unless they are constants of what is compiled."""
+    def takes(self, weights: Sequence[Floats]) -> bool:
+        """Whether these weights are not constants of what is compiled, or the same."""
+        return not self._blueprint.has_constants or equal(weights, self._weights)
+
+    def load(self, weights: Sequence[Floats]) -> None:
+        """Take other weights over."""
         if not equal(weights, self._weights):
-            if self._blueprint.has_constants:
-                return False
             set_weights(self._network, weights)
         self._weights = weights
-        return True
 
     def engine(self, shapes: Shapes) -> Any:
         """What draws for rows of these shapes."""
@@ -114,4 +146,7 @@ class _CompiledNetwork:
             if self._blueprint.has_any_length:
                 try_out(replace(self._blueprint, row_shapes=shapes), self._network)
             self._engines[shapes] = engine(self._network, self._blueprint, shapes)
+        self._engines.move_to_end(shapes)
+        while len(self._engines) > MAX_SHAPES:
+            self._engines.popitem(last=False)
         return self._engines[shapes]

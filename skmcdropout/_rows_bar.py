@@ -32,6 +32,7 @@ class RowsBar:
         """Show that this share of the rows from `first` to `last` is done."""
         n_done = first + int(share * (last - first))
         is_long = time.monotonic() > self._begin + PATIENCE
-        if self._show and (self._shown or (is_long and 0 < n_done < self._n_rows)):
+        begins = is_long and 0 < n_done < self._n_rows
+        if self._show and n_done > self._shown and (self._shown or begins):
             self._shown = n_done
             self._bar.update(n_done)

@@ -6,6 +6,7 @@ from typing import Any
 
 from sklearn.metrics._scorer import _BaseScorer
 from sklearn.pipeline import Pipeline
+from sklearn.utils.metadata_routing import MetadataRequest
 
 from skmcdropout.uncertainty import check_measures
 
@@ -77,7 +78,10 @@ class _UncertaintyScorer(_BaseScorer):
         function = getattr(metrics, score.removeprefix("neg_"))
         super().__init__(function, sign, kwargs)
 
-    def _score(self, method_caller: Any, estimator: Any, X: Any, y_true: Any) -> float:
+    def _score(
+        self, method_caller: Any, estimator: Any, X: Any, y_true: Any, **metadata: Any
+    ) -> float:
+        self._refuse(metadata)
         _, measure = self._asked
         classifier, rows = last_step(estimator, X)
         uncertainty = classifier.predict_uncertainty(rows, measure)
@@ -85,6 +89,17 @@ class _UncertaintyScorer(_BaseScorer):
         return self._sign * self._score_func(
             y_true, predicted, uncertainty, **self._kwargs
         )
+
+    def set_score_request(self, **metadata: Any) -> None:
+        """Refuse metadata."""
+        self._refuse(metadata)
+
+    def _get_metadata_request(self) -> MetadataRequest:
+        return MetadataRequest(owner=self)
+
+    def _refuse(self, metadata: dict[str, Any]) -> None:
+        if metadata:
+            raise TypeError(f"{self!r} must get no metadata. Got {sorted(metadata)}.")
 
     def __repr__(self) -> str:
         score, measure = self._asked

@@ -116,7 +116,7 @@ def train(
 ) -> TrainingState:
     """Train `recipe.epochs` epochs from `state`; return the state after them."""
     # A user's callback may do what it likes to a trainer.
-    is_shared = not callbacks and not getattr(arch, "has_constants", False)
+    is_shared = not callbacks and not getattr(arch, "stands_alone", False)
     built: list[tuple[GraphTrainer, float | None]] = []
 
     def build(compile_kwargs: dict[str, Any]) -> GraphTrainer:

@@ -35,7 +35,7 @@ def try_out(blueprint: Blueprint, network: keras.Model) -> None:
     One for sequences of any length is tried with those of `blueprint.row_shapes`.
     """
     kind = replace(blueprint.without_names(), row_shapes=())
-    if kind in _tried:
+    if kind in _tried and not blueprint.has_code:
         return
     again = build_again(blueprint, network)
     table = _some_rows(blueprint, network)

@@ -195,22 +195,26 @@ def test_bad_models(fitted, name):
     assert_array_equal(refitted.predict_proba(X), before)
 
 
-def test_sequences_of_any_length_are_tried_with_those_that_come():
-    def any_length(meta):
+def test_sequences_of_any_length_are_tried():
+    def any_length(meta, kernel=1):
         return keras.Sequential(
             [
                 keras.Input((None, 2)),
                 NoSeedNoise(),
+                layers.Conv1D(3, kernel),
                 layers.GlobalAveragePooling1D(),
                 layers.Dropout(0.5),
                 layers.Dense(3, activation="softmax"),
             ]
         )
 
-    sequences = np.resize(X, (len(X), 4, 2))
+    sequences = np.resize(X, (len(X), 30, 2))
     with pytest.raises(ValueError, match=r"draw random numbers in layers.*operations"):
         MCDropoutClassifier(model=any_length, epochs=1).fit(sequences, Y)
-    classifier = MCDropoutClassifier.from_keras(any_length(None))
+    with pytest.raises(ValueError, match=r"draw random numbers in layers.*operations"):
+        MCDropoutClassifier.from_keras(any_length(None))
+    # One that needs long sequences is tried when they come.
+    classifier = MCDropoutClassifier.from_keras(any_length(None, kernel=20))
     with pytest.raises(ValueError, match=r"draw random numbers in layers.*operations"):
         classifier.predict_proba(sequences)
 
@@ -489,3 +493,26 @@ def test_going_on_with_another_network():
     mlp = MCDropoutClassifier((3,), epochs=1, warm_start=True).fit(X, Y)
     with pytest.raises(ValueError, match="must keep the network of the last fit"):
         mlp.set_params(model=good, hidden_layer_sizes=(200,)).fit(X, Y)
+
+
+class Scaled(layers.Layer):
+    """Its factor is missing from its configuration."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.factor = 1.0
+
+    def call(self, x):
+        return x * self.factor
+
+
+def test_state_outside_of_the_configuration_is_found_in_every_network_of_a_kind():
+    for factor in (1.0, -3.0):
+        layer = Scaled()
+        layer.factor = factor
+        last = layers.Dense(3, activation="softmax")
+        model = network(layers.Dropout(0.5), layers.Dense(3), layer, last)
+        if factor == 1.0:
+            MCDropoutClassifier.from_keras(model)
+    with pytest.raises(ValueError, match="the one built again predicts otherwise"):
+        MCDropoutClassifier.from_keras(model)

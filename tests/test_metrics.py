@@ -263,3 +263,12 @@ def test_scorers_go_where_scorers_go(iris):
         classifier.fit(X, y), X, y, scoring=scorer, n_repeats=2, random_state=0
     )
     assert_array_equal(importance.importances.shape, (4, 2))
+
+
+def test_a_scorer_takes_no_metadata(moons_classifier, moons):
+    X, y = moons
+    scorer = make_uncertainty_scorer()
+    with pytest.raises(TypeError, match=r"must get no metadata. Got .'sample_weight'."):
+        scorer(moons_classifier, X, y, sample_weight=np.ones(len(y)))
+    with pytest.raises(TypeError, match=r"must get no metadata"):
+        scorer.set_score_request(sample_weight=True)

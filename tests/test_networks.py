@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import keras
 import numpy as np
@@ -178,11 +179,10 @@ def test_a_chain_of_dense_layers_draws_what_the_graph_draws(name, monkeypatch):
     with_weights(network)
 
     def draws(in_chain):
-        _network_sampling._idle.clear()
+        _network_sampling._compiled.clear()
         classifier = MCDropoutClassifier.from_keras(network, random_state=0)
         drawn = classifier.sample_proba(X)
-        compiled = _network_sampling._idle.take(classifier._sampler._kind)
-        (engine,) = compiled._engines.values()
+        (engine,) = classifier._sampler._compiled._engines.values()
         assert (type(engine).__name__ == "ChainEngine") is in_chain
         return drawn
 
@@ -223,7 +223,7 @@ def made(monkeypatch):
             super().__init__(*args)
 
     monkeypatch.setattr(_network_sampling, "_CompiledNetwork", Counted)
-    _network_sampling._idle.clear()
+    _network_sampling._compiled.clear()
     return made
 
 
@@ -235,7 +235,8 @@ def test_one_compiled_network_draws_for_all_of_its_kind(name, made):
         with_weights(network, scale=0.4 + 0.1 * seed)
         classifiers.append(MCDropoutClassifier.from_keras(network, random_state=seed))
         alone.append(classifiers[-1].sample_proba(X))
-        _network_sampling._idle.clear()
+        _network_sampling._compiled.clear()
+        classifiers[-1] = pickle.loads(pickle.dumps(classifiers[-1]))
     assert abs(alone[0] - alone[1]).max() > 1e-3
     made.clear()
     for _ in range(2):
@@ -260,3 +261,99 @@ def test_networks_that_hold_constants_are_compiled_each_for_itself(made):
     for _ in range(2):
         assert_allclose(first.sample_proba(X), second.sample_proba(100 * X), atol=1e-5)
     assert len(made) == 2
+
+
+def dense_network(*first, width=4):
+    steps = [*first, keras.layers.Dropout(0.5), keras.layers.Dense(2, "softmax")]
+    return keras.Sequential([keras.Input((3,)), keras.layers.Dense(width), *steps])
+
+
+class Turned(keras.layers.Layer):
+    """What it does stands under a key "name"."""
+
+    def __init__(self, how, **kwargs):
+        super().__init__(**kwargs)
+        self.how = how
+
+    def call(self, x):
+        return -x if self.how["name"] == "turned" else 2 * x
+
+    def get_config(self):
+        return {**super().get_config(), "how": self.how}
+
+
+def mixed(policy):
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        return dense_network(keras.layers.LayerNormalization(), width=64)
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        lambda: [dense_network(Turned({"name": name})) for name in ("turned", "twice")],
+        lambda: [mixed(policy) for policy in ("float32", "mixed_bfloat16")],
+    ],
+    ids=["a name in a configuration", "precision"],
+)
+def test_networks_that_differ_in_more_than_names_are_of_different_kinds(pair):
+    networks = [with_weights(network) for network in pair()]
+    X = np.random.RandomState(0).normal(size=(40, 3)).astype(np.float32)
+    classifiers = [
+        MCDropoutClassifier.from_keras(network, n_samples=0) for network in networks
+    ]
+    kinds = {classifier._arch.without_names() for classifier in classifiers}
+    assert len(kinds) == 2
+    for classifier, network in zip(classifiers, networks, strict=True):
+        expected = network.predict(X, verbose=0)
+        assert_allclose(classifier.predict_proba(X), expected, atol=1e-3)
+
+
+def test_names_alone_make_no_other_kind():
+    a, b = (MCDropoutClassifier.from_keras(dense_network()) for _ in range(2))
+    assert a._arch.config != b._arch.config
+    assert a._arch.without_names() == b._arch.without_names()
+
+
+FACTOR = 1.0
+
+
+class Global(keras.layers.Layer):
+    """What it computes depends on more than it holds."""
+
+    def call(self, x):
+        return FACTOR * x
+
+
+def test_code_of_the_user_is_compiled_for_each_classifier(monkeypatch):
+    network = with_weights(dense_network(Global()))
+    X = np.ones((4, 3), np.float32)
+    expected = []
+    for factor in (1.0, -2.0):
+        monkeypatch.setattr(f"{__name__}.FACTOR", factor)
+        classifier = MCDropoutClassifier.from_keras(network, n_samples=0)
+        expected.append(classifier.predict_proba(X))
+        assert_allclose(expected[-1], network(X), atol=1e-6)
+    assert abs(expected[0] - expected[1]).max() > 0.01
+
+
+def test_a_classifier_keeps_what_was_compiled_for_it_however_many_there_are(made):
+    X = np.ones((4, 3), np.float32)
+    classifiers = [
+        MCDropoutClassifier.from_keras(dense_network(width=width), n_samples=3)
+        for width in range(1, _network_sampling.MAX_KINDS + 3)
+    ]
+    for _ in range(2):
+        for classifier in classifiers:
+            classifier.predict_proba(X)
+    assert len(made) == len(classifiers)
+
+
+def test_threads_see_one_network():
+    classifier = MCDropoutClassifier.from_keras(dense_network(), n_samples=3)
+    with ThreadPoolExecutor(4) as threads:
+        seen = list(threads.map(lambda _: classifier.model_, range(8)))
+    assert len(set(map(id, seen))) == 1

@@ -5,6 +5,7 @@ import pickle
 from dataclasses import replace
 
 import joblib
+import keras
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
@@ -131,10 +132,61 @@ def test_a_file_imports_nothing_but_keras_and_what_it_holds(adopted, moons):
     other = "{'module': 'logging', 'class_name': 'function', 'config': 'warning'}"
     config = adopted._arch.config.replace('"relu"', other.replace("'", '"'))
     forged = copy.copy(adopted)
-    forged._arch = replace(adopted._arch, config=config)
+    allowed = (("function", int), ("logging", int))
+    forged._arch = replace(adopted._arch, config=config, custom_objects=allowed)
     loaded = pickle.loads(pickle.dumps(forged))
-    with pytest.raises(ValueError, match="name classes and functions of Keras or"):
+    with pytest.raises(ValueError, match=r"Keras.*Got 'warning' of 'logging'"):
         loaded.predict_proba(moons[0])
+
+
+@keras.saving.register_keras_serializable("tests of persistence")
+def halved(x):
+    return x / 2
+
+
+@keras.saving.register_keras_serializable("tests of persistence")
+class Activated(keras.layers.Layer):
+    """As Keras's guide to custom layers writes them, with several functions."""
+
+    def __init__(self, activation, others, **kwargs):
+        super().__init__(**kwargs)
+        self.activation = keras.activations.get(activation)
+        self.others = list(others)
+
+    def call(self, x):
+        for function in [self.activation, *self.others]:
+            x = function(x)
+        return x
+
+    def get_config(self):
+        serialize = keras.saving.serialize_keras_object
+        plain = {
+            "activation": serialize(self.activation),
+            "others": [serialize(function) for function in self.others],
+        }
+        return {**super().get_config(), **plain}
+
+    @classmethod
+    def from_config(cls, config):
+        build = keras.saving.deserialize_keras_object
+        config["activation"] = build(config["activation"])
+        config["others"] = [build(function) for function in config["others"]]
+        return cls(**config)
+
+
+def test_custom_layers_as_keras_teaches_them_are_loaded(moons):
+    X, _ = moons
+    network = keras.Sequential(
+        [
+            keras.Input((2,)),
+            Activated("relu", [halved, keras.activations.silu]),
+            keras.layers.Dropout(0.5),
+            keras.layers.Dense(2, "softmax"),
+        ]
+    )
+    classifier = MCDropoutClassifier.from_keras(network, random_state=0)
+    for copied in (pickle.loads(pickle.dumps(classifier)), copy.deepcopy(classifier)):
+        assert_array_equal(copied.predict_proba(X), classifier.predict_proba(X))
 
 
 @pytest.mark.parametrize("kind", ["mlp", "pipeline", "network", "rejecting"])
@@ -165,8 +217,6 @@ def test_an_unfitted_estimator_is_copied_unfitted():
 
 
 def test_the_keras_model_can_be_saved(fitted, moons, tmp_path):
-    import keras
-
     X = moons[0].astype(np.float32)
     fitted.model_.save(tmp_path / "network.keras")
     loaded = keras.models.load_model(tmp_path / "network.keras")

@@ -298,6 +298,7 @@ def test_a_bar_moves_within_a_block_of_a_wide_network(moons, monkeypatch, capsys
     shown = capsys.readouterr().out
     assert "300/300" in shown
     assert " 30/300" in shown  # after the first of ten draws
+    assert shown.count("300/300") == 1
 
 
 def test_an_interrupted_bar_ends_its_line(capsys):

@@ -120,7 +120,7 @@ def test_weights_thinned_in_the_graph_are_those_thinned_before(
     monkeypatch.setattr(
         _wide.WideDraws,
         "probabilities",
-        lambda self, h: ran.append(self._n_group) or wide(self, h),
+        lambda self, h, tell: ran.append(self._n_group) or wide(self, h, tell),
     )
     assert_allclose(classifier.sample_proba(X), expected[0], atol=1e-6)
     assert_allclose(classifier.predict_proba(X), expected[1], atol=1e-6)
