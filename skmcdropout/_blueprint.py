@@ -128,11 +128,18 @@ class Blueprint:
         is_function = class_name == "function"
         key = named.get("config" if is_function else "registered_name")
         custom = dict(self.custom_objects)
-        if key and keras.saving.get_registered_object(key, custom) is not None:
+        if (
+            isinstance(key, str)
+            and keras.saving.get_registered_object(key, custom) is not None
+        ):
             return True
-        if is_function and module == "builtins":  # so it says of its own
+        if is_function and module == "builtins":  # so it says of its own, and, before
+            # 3.15, of registered ones, whose package it leaves out
             homes = (keras.activations, keras.initializers, keras.losses, keras.metrics)
-            return any(hasattr(home, str(key)) for home in homes)
+            registered = keras.saving.get_custom_objects()
+            return any(hasattr(home, str(key)) for home in homes) or any(
+                name.endswith(f">{key}") for name in registered
+            )
         return str(module).partition(".")[0] == "keras"
 
     def pack(self, X: Rows) -> tuple[NDArray[np.float32], Shapes]:

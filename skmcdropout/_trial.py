@@ -61,7 +61,10 @@ def _check_same(
     blueprint: Blueprint, network: keras.Model, again: keras.Model, table: Any
 ) -> None:
     inputs = blueprint.unpack(tf.constant(table), blueprint.row_shapes)
-    expected, got = (Pass().run([net], inputs).numpy() for net in (network, again))
+    expected, got = (
+        tf.cast(Pass().run([net], inputs), tf.float32).numpy()
+        for net in (network, again)
+    )
     if not np.allclose(got, expected, rtol=1e-3, atol=1e-4, equal_nan=True):
         raise not_plain(network, "the one built again predicts otherwise.")
 

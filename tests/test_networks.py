@@ -308,7 +308,7 @@ def test_networks_that_differ_in_more_than_names_are_of_different_kinds(pair):
     kinds = {classifier._arch.without_names() for classifier in classifiers}
     assert len(kinds) == 2
     for classifier, network in zip(classifiers, networks, strict=True):
-        expected = network.predict(X, verbose=0)
+        expected = network.predict(X, verbose=0).astype(np.float32)
         assert_allclose(classifier.predict_proba(X), expected, atol=1e-3)
 
 
