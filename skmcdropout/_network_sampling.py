@@ -106,12 +106,14 @@ def _shared(
     kind: tuple[Any, ...], make: Callable[[], _CompiledNetwork]
 ) -> _CompiledNetwork:
     with _compiled_lock:
-        if kind not in _compiled:
-            _compiled[kind] = make()
+        found = _compiled.get(kind)
+    made = found or make()  # with no lock held that others may wait for
+    with _compiled_lock:
+        shared = _compiled.setdefault(kind, made)
         _compiled.move_to_end(kind)
         while len(_compiled) > MAX_KINDS:
             _compiled.popitem(last=False)
-        return _compiled[kind]
+    return shared
 
 
 class _CompiledNetwork:
