@@ -145,7 +145,7 @@ class _CompiledNetwork:
     def engine(self, shapes: Shapes) -> Any:
         """What draws for rows of these shapes."""
         if shapes not in self._engines:
-            if self._blueprint.has_any_length:
+            if self._blueprint.has_any_length and not self._engines:
                 try_out(replace(self._blueprint, row_shapes=shapes), self._network)
             self._engines[shapes] = engine(self._network, self._blueprint, shapes)
         self._engines.move_to_end(shapes)
