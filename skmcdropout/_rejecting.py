@@ -20,7 +20,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, indexable
 
-from skmcdropout._scorers import last_step
+from skmcdropout._scorers import judged, last_step
 from skmcdropout.metrics import risk_coverage_curve
 from skmcdropout.uncertainty import MEASURES
 
@@ -167,7 +167,10 @@ class RejectingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         if isinstance(self.cv, str):
             check_is_fitted(self.estimator)
             fitted = self.estimator
-            true, predicted, uncertainty = np.asarray(y), *self._judged(fitted, X)
+            true, predicted, uncertainty = (
+                np.asarray(y),
+                *judged(fitted, X, self.measure),
+            )
         else:
             fitted = clone(self.estimator).fit(X, y, **params)
             true, predicted, uncertainty = self._judged_by_folds(X, y, params)
@@ -259,10 +262,6 @@ class RejectingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         tags.input_tags = get_tags(self.estimator).input_tags
         return tags
 
-    def _judged(self, fitted: Any, X: Any) -> tuple[NDArray[Any], NDArray[Any]]:
-        classifier, rows = last_step(fitted, X)
-        return fitted.predict(X), classifier.predict_uncertainty(rows, self.measure)
-
     def _judged_by_folds(
         self, X: Any, y: Any, params: dict[str, Any]
     ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
@@ -279,13 +278,13 @@ class RejectingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             return_indices=True,
             error_score="raise",
         )
-        judged = []
+        parts = []
         for fitted, held in zip(
             folds["estimator"], folds["indices"]["test"], strict=True
         ):
             rows, labels = _safe_indexing(X, held), _safe_indexing(y, held)
-            judged.append((np.asarray(labels), *self._judged(fitted, rows)))
-        true, predicted, uncertainty = map(np.concatenate, zip(*judged, strict=True))
+            parts.append((np.asarray(labels), *judged(fitted, rows, self.measure)))
+        true, predicted, uncertainty = map(np.concatenate, zip(*parts, strict=True))
         return true, predicted, uncertainty
 
     def _choose(self, coverage: NDArray[Any], risk: NDArray[Any]) -> int:

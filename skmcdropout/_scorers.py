@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from numpy.typing import NDArray
 from sklearn.metrics._scorer import _BaseScorer
 from sklearn.pipeline import Pipeline
 from sklearn.utils.metadata_routing import MetadataRequest
@@ -83,11 +84,8 @@ class _UncertaintyScorer(_BaseScorer):
     ) -> float:
         self._refuse(metadata)
         _, measure = self._asked
-        classifier, rows = last_step(estimator, X)
-        uncertainty = classifier.predict_uncertainty(rows, measure)
-        predicted = classifier.predict(rows)
         return self._sign * self._score_func(
-            y_true, predicted, uncertainty, **self._kwargs
+            y_true, *judged(estimator, X, measure), **self._kwargs
         )
 
     def set_score_request(self, **metadata: Any) -> None:
@@ -105,6 +103,12 @@ class _UncertaintyScorer(_BaseScorer):
         score, measure = self._asked
         more = "".join(f", {name}={value!r}" for name, value in self._kwargs.items())
         return f"make_uncertainty_scorer({score!r}, {measure!r}{more})"
+
+
+def judged(estimator: Any, X: Any, measure: str) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Predicted labels of rows, and how uncertain they are."""
+    classifier, rows = last_step(estimator, X)
+    return classifier.predict(rows), classifier.predict_uncertainty(rows, measure)
 
 
 def last_step(estimator: Any, X: Any) -> tuple[Any, Any]:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_array
 
-from skmcdropout._scorers import last_step
+from skmcdropout._scorers import judged, last_step
 from skmcdropout.metrics import aurc, risk_coverage_curve
 
 if TYPE_CHECKING:
@@ -126,12 +126,9 @@ class RiskCoverageDisplay:
         display : RiskCoverageDisplay
             The curve.
         """
-        classifier, rows = last_step(estimator, X)
-        uncertainty = classifier.predict_uncertainty(rows, measure)
         return cls.from_predictions(
             y,
-            classifier.predict(rows),
-            uncertainty,
+            *judged(estimator, X, measure),
             name=measure if name is None else name,
             ax=ax,
             **kwargs,
@@ -281,15 +278,13 @@ class UncertaintyHistogramDisplay:
         display : UncertaintyHistogramDisplay
             The histograms.
         """
-        classifier, rows = last_step(estimator, X)
         other = None
         if X_other is not None:
-            _, other_rows = last_step(estimator, X_other)
-            other = classifier.predict_uncertainty(other_rows, measure)
+            classifier, rows = last_step(estimator, X_other)
+            other = classifier.predict_uncertainty(rows, measure)
         return cls.from_predictions(
             y,
-            classifier.predict(rows),
-            classifier.predict_uncertainty(rows, measure),
+            *judged(estimator, X, measure),
             uncertainty_other=other,
             measure=measure,
             ax=ax,
