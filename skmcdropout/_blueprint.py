@@ -84,7 +84,7 @@ class Blueprint:
         it, nothing is imported but Keras's and what `custom_objects` hold.
         """
         if not trust:
-            self._check_origins(json.loads(self.config))
+            self._check_origins()
         with (
             seeded_generators(seed),
             keras.utils.custom_object_scope(dict(self.custom_objects)),
@@ -100,25 +100,20 @@ class Blueprint:
                 layer.trainable = is_trainable
         return network
 
-    def _check_origins(self, config: Any) -> None:
+    def _check_origins(self) -> None:
         """Refuse a configuration that would import what is neither Keras's nor ours.
 
         Older versions of Keras import whatever function or class a file names.
         """
-        if isinstance(config, dict):
-            if "class_name" in config and not self._is_known(config):
-                what = config["class_name"]
-                if what == "function":
-                    what = config.get("config")
+        for named in _objects(json.loads(self.config)):
+            if not self._is_known(named):
+                is_function = named["class_name"] == "function"
+                what = named.get("config") if is_function else named["class_name"]
                 raise ValueError(
                     "The model's configuration must name classes and functions of "
                     "Keras, registered ones or custom ones that were saved with it. "
-                    f"Got {what!r} of {config.get('module')!r}."
+                    f"Got {what!r} of {named.get('module')!r}."
                 )
-            config = list(config.values())
-        if isinstance(config, list):
-            for part in config:
-                self._check_origins(part)
 
     def _is_known(self, named: dict[str, Any]) -> bool:
         """Whether Keras finds a class or function without importing it."""
@@ -212,19 +207,25 @@ class Blueprint:
         return given if isinstance(given, keras.Loss) else FunctionLoss(given)
 
 
-def _names_by_class(config: Any) -> Iterator[str]:
-    """Names that end in that of the class, as Keras numbers them: dense_7, lstm_1."""
+def _objects(config: Any) -> Iterator[dict[str, Any]]:
+    """Whatever in a configuration names a class, outermost first."""
     if isinstance(config, dict):
-        inner = config.get("config")
-        if "class_name" in config and isinstance(inner, dict):
-            name = inner.get("name")
-            stem = re.sub(r"_\d+$", "", name).replace("_", "") if name else ""
-            if stem.endswith(str(config["class_name"]).lower()):
-                yield str(name)
+        if "class_name" in config:
+            yield config
         config = list(config.values())
     if isinstance(config, list):
         for part in config:
-            yield from _names_by_class(part)
+            yield from _objects(part)
+
+
+def _names_by_class(config: Any) -> Iterator[str]:
+    """Names that end in that of the class, as Keras numbers them: dense_7, lstm_1."""
+    for named in _objects(config):
+        inner = named.get("config")
+        name = inner.get("name") if isinstance(inner, dict) else None
+        stem = re.sub(r"_\d+$", "", name or "").replace("_", "")
+        if name and stem.endswith(str(named["class_name"]).lower()):
+            yield name
 
 
 def draw_up(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -14,17 +13,16 @@ import keras
 from skmcdropout._blueprint import Blueprint, set_weights
 from skmcdropout._engines import engine
 from skmcdropout._inputs import Rows, Shapes
+from skmcdropout._latest import MAX_KINDS, Latest
 from skmcdropout._masks import Floats
 from skmcdropout._sampling import Kept, Wanted, equal
 from skmcdropout._trial import try_out
 
-#: Kinds of compiled networks that are kept for estimators to come.
-MAX_KINDS = 8
-
 #: Shapes of rows (lengths of sequences) that a network is kept compiled for.
 MAX_SHAPES = 64
 
-_compiled: OrderedDict[Any, _CompiledNetwork] = OrderedDict()
+#: Compiled networks by their kind, for estimators to come.
+_compiled = Latest(MAX_KINDS)
 _compiled_lock = threading.Lock()
 
 
@@ -109,10 +107,8 @@ def _shared(
         found = _compiled.get(kind)
     made = found or make()  # with no lock held that others may wait for
     with _compiled_lock:
-        shared = _compiled.setdefault(kind, made)
-        _compiled.move_to_end(kind)
-        while len(_compiled) > MAX_KINDS:
-            _compiled.popitem(last=False)
+        shared: _CompiledNetwork = _compiled.get(kind, made)
+        _compiled[kind] = shared
     return shared
 
 
@@ -129,7 +125,7 @@ class _CompiledNetwork:
         self._network = blueprint.build(0, trust)
         set_weights(self._network, weights)
         self._weights = weights
-        self._engines: OrderedDict[Shapes, Any] = OrderedDict()  # Chain-, GraphEngines
+        self._engines = Latest(MAX_SHAPES)  # a ChainEngine or GraphEngine by shapes
         self.lock = threading.RLock()
 
     def takes(self, weights: Sequence[Floats]) -> bool:
@@ -144,11 +140,10 @@ class _CompiledNetwork:
 
     def engine(self, shapes: Shapes) -> Any:
         """What draws for rows of these shapes."""
-        if shapes not in self._engines:
+        found = self._engines.get(shapes)
+        if found is None:
             if self._blueprint.has_any_length and not self._engines:
                 try_out(replace(self._blueprint, row_shapes=shapes), self._network)
-            self._engines[shapes] = engine(self._network, self._blueprint, shapes)
-        self._engines.move_to_end(shapes)
-        while len(self._engines) > MAX_SHAPES:
-            self._engines.popitem(last=False)
-        return self._engines[shapes]
+            found = engine(self._network, self._blueprint, shapes)
+        self._engines[shapes] = found
+        return found

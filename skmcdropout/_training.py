@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from skmcdropout._architecture import Architecture
 from skmcdropout._blueprint import Blueprint
-from skmcdropout._idle import Idle
+from skmcdropout._latest import Idle
 from skmcdropout._network import build_network
 from skmcdropout._trainer import GraphTrainer, TunableDropout
 from skmcdropout._weights import assign, is_elementwise

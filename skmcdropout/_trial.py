@@ -8,7 +8,6 @@ added to something that has not one entry per row.
 from __future__ import annotations
 
 import re
-from collections import OrderedDict
 from dataclasses import replace
 from typing import Any
 
@@ -19,6 +18,7 @@ import tensorflow as tf
 from skmcdropout._blueprint import Blueprint, build_again, not_plain
 from skmcdropout._engines import engine
 from skmcdropout._graph import Pass, random_operations
+from skmcdropout._latest import Latest
 
 #: Sizes that no network is likely to have.
 N_ROWS, N_DRAWS = 7, 11
@@ -26,7 +26,7 @@ N_ROWS, N_DRAWS = 7, 11
 #: Kinds of networks remembered as tried.
 MAX_TRIED = 64
 
-_tried: OrderedDict[Blueprint, None] = OrderedDict()
+_tried = Latest(MAX_TRIED)
 
 
 def try_out(blueprint: Blueprint, network: keras.Model) -> None:
@@ -43,8 +43,6 @@ def try_out(blueprint: Blueprint, network: keras.Model) -> None:
     _check_same(blueprint, network, again, table)
     _check_draws(blueprint, again, table)
     _tried[kind] = None
-    while len(_tried) > MAX_TRIED:
-        _tried.popitem(last=False)
 
 
 def _some_rows(blueprint: Blueprint, network: keras.Model) -> Any:

@@ -376,7 +376,7 @@ def test_one_compiled_trainer_serves_all_folds(images):
     from skmcdropout import _training
 
     X, y = images
-    _training._idle.clear()
+    _training._idle._things.clear()
     for seed in range(3):
         classifier(random_state=seed, epochs=1).fit(X, y)
-    assert _training._idle.counts() == [1]
+    assert [len(trainers) for trainers in _training._idle._things.values()] == [1]

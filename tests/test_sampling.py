@@ -173,7 +173,7 @@ def test_several_measures_are_columns(two_layers):
 @pytest.mark.parametrize("rate", [0, 0.0, [0]])
 def test_rate_zero_gives_identical_draws_and_no_mutual_information(blobs, rate):
     X, y = blobs
-    _training._idle.clear()
+    _training._idle._things.clear()
     classifier = MCDropoutClassifier(
         (10,), dropout_rate=rate, n_samples=5, epochs=2, random_state=0
     ).fit(X, y)

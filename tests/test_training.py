@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.utils._param_validation import InvalidParameterError
 
-from skmcdropout import MCDropoutClassifier, _idle, _training
+from skmcdropout import MCDropoutClassifier, _latest, _training
 from skmcdropout._architecture import ELEMENTWISE_ACTIVATIONS
 from skmcdropout._network import build_network
 
@@ -446,7 +446,7 @@ def made_trainers(monkeypatch):
     monkeypatch.setattr(
         _training, "_new_trainer", lambda *a: made.append(1) or before(*a)
     )
-    _training._idle.clear()
+    _training._idle._things.clear()
     return made
 
 
@@ -484,4 +484,4 @@ def test_a_trainer_forgets_the_networks_before(blobs, monkeypatch, parameters):
 def test_few_trainers_are_kept(blobs):
     for activation in sorted(ELEMENTWISE_ACTIVATIONS):
         MCDropoutClassifier((3,), activation, epochs=1).fit(*blobs)
-    assert len(_training._idle.counts()) == _idle.MAX_KINDS
+    assert len(_training._idle._things) == _latest.MAX_KINDS

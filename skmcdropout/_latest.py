@@ -1,4 +1,4 @@
-"""Compiled things that wait for the next who can use them."""
+"""What is kept for the next who can use it: the latest of several kinds."""
 
 from __future__ import annotations
 
@@ -6,15 +6,29 @@ import threading
 from collections import OrderedDict
 from typing import Any
 
-#: Kinds of things that are kept, the latest used.
+#: Kinds of compiled things that are kept.
 MAX_KINDS = 8
+
+
+class Latest(OrderedDict[Any, Any]):
+    """A dict that keeps the `n_most` items that were set last."""
+
+    def __init__(self, n_most: int) -> None:
+        super().__init__()
+        self._n_most = n_most
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        super().__setitem__(key, value)
+        self.move_to_end(key)
+        while len(self) > self._n_most:
+            self.popitem(last=False)
 
 
 class Idle:
     """Things by their kind; whoever takes one has it alone until it is given back."""
 
     def __init__(self) -> None:
-        self._things: OrderedDict[Any, list[Any]] = OrderedDict()
+        self._things = Latest(MAX_KINDS)
         self._lock = threading.Lock()
 
     def take(self, kind: Any) -> Any | None:
@@ -26,16 +40,4 @@ class Idle:
     def give_back(self, kind: Any, thing: Any) -> None:
         """Keep `thing` for the next."""
         with self._lock:
-            self._things.setdefault(kind, []).append(thing)
-            self._things.move_to_end(kind)
-            while len(self._things) > MAX_KINDS:
-                self._things.popitem(last=False)
-
-    def clear(self) -> None:
-        """Keep nothing."""
-        with self._lock:
-            self._things.clear()
-
-    def counts(self) -> list[int]:
-        """How many things of each kind wait."""
-        return [len(things) for things in self._things.values()]
+            self._things[kind] = [*self._things.get(kind, ()), thing]
