@@ -19,7 +19,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from skmcdropout._inputs import InputSpec, Rows, Shapes, pack
-from skmcdropout._noise_layers import check_samplable
+from skmcdropout._noise_layers import check_samplable, is_ours
 from skmcdropout._optimizers import as_json, from_json
 from skmcdropout._outputs import FunctionLoss, Outputs, compiled_loss
 
@@ -280,8 +280,7 @@ def set_weights(network: keras.Model, weights: Any) -> None:
 def _is_code(value: Any) -> bool:
     """Whether a layer, class or function is not Keras's or ours, or holds code."""
     kind = value if isinstance(value, (type, FunctionType)) else type(value)
-    is_known = kind.__module__.partition(".")[0] in ("keras", "skmcdropout")
-    return not is_known or kind is keras.layers.Lambda
+    return not is_ours(kind) or kind is keras.layers.Lambda
 
 
 def _derives_constants(layer: keras.layers.Layer) -> bool:

@@ -154,9 +154,9 @@ def check_samplable(network: keras.layers.Layer) -> None:
 def _draws_like_its_base(layer: Any) -> bool:
     """Whether a noise layer of the user's does in training what Keras's own does."""
     kind: Any = type(layer)
-    if _is_ours(kind):
+    if is_ours(kind):
         return True
-    base: Any = next(parent for parent in kind.__mro__ if _is_ours(parent))
+    base: Any = next(parent for parent in kind.__mro__ if is_ours(parent))
     for method in ("_get_noise_shape", "_get_concrete_noise_shape"):
         if getattr(kind, method, None) is not getattr(base, method, None):
             return False
@@ -176,7 +176,8 @@ def _draws_like_its_base(layer: Any) -> bool:
         state.assign(before)
 
 
-def _is_ours(kind: type) -> bool:
+def is_ours(kind: Any) -> bool:
+    """Whether a class or function is Keras's or this package's."""
     return kind.__module__.startswith(("keras.", "skmcdropout."))
 
 
