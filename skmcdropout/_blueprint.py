@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import math
 import random
-import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple, dataclass, replace
 from types import FunctionType
 from typing import Any
@@ -18,7 +18,11 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from skmcdropout import _configuration
+from skmcdropout._compiled import compiled_metrics, metrics_as_json, metrics_from_json
 from skmcdropout._inputs import InputSpec, Rows, Shapes, pack
+from skmcdropout._layer_state import restore_layers, state_of_layers
+from skmcdropout._modes import as_called
 from skmcdropout._noise_layers import check_samplable, is_ours
 from skmcdropout._optimizers import as_json, from_json
 from skmcdropout._outputs import FunctionLoss, Outputs, compiled_loss
@@ -40,15 +44,21 @@ def seeded_generators(seed: int) -> Iterator[None]:
             np.random.set_state(before[1])
 
 
+class NotPlainError(ValueError):
+    """A network can't be built again from its configuration."""
+
+
 @dataclass(frozen=True)
 class Blueprint:
     """A network, weights apart.
 
-    `config` is Keras's, as JSON; `trainable` says of each layer whether it is, which a
-    configuration can leave out; `custom_objects` are the classes and functions of the
-    user's that it names; `row_shapes` are those of the rows it was built with;
-    `has_constants` says that layers like Normalization turn weights into constants of
-    what is compiled, `has_code` that there is code that is not Keras's.
+    `config` is Keras's, as JSON, or `maker` a function that returns such a network;
+    `trainable` says of each layer whether it is, which a configuration can leave out;
+    `layer_state` is what layers hold of their own; `custom_objects` are the classes and
+    functions of the user's that the configuration names; `row_shapes` are those of the
+    rows it was built with; `has_constants` says that layers like Normalization turn
+    weights into constants of what is compiled, `has_code` that there is code that is
+    not Keras's, `is_float16` that a layer computes in float16.
     """
 
     config: str
@@ -59,13 +69,18 @@ class Blueprint:
     outputs: Outputs
     loss: str | None = None
     optimizer: str | None = None
+    metrics: str | None = None
+    layer_state: str = "{}"
     has_constants: bool = False
     has_code: bool = False
+    is_float16: bool = False
+    maker: Callable[[], keras.Model] | None = None
 
     def in_words(self) -> str:
         """All that a prediction depends on as text, for a checksum."""
+        made_by = None if self.maker is None else repr(self.maker)
         plain = [self.config, self.row_shapes, astuple(self.outputs)]
-        return json.dumps(plain, default=int)
+        return json.dumps([*plain, self.layer_state, made_by], default=int)
 
     @property
     def stands_alone(self) -> bool:
@@ -77,69 +92,49 @@ class Blueprint:
         """Whether rows may be sequences of any length."""
         return any(None in spec.shape for spec in self.inputs)
 
+    @property
+    def table_dtype(self) -> Any:
+        """Type of a table of rows, in which all values they may hold are exact."""
+        has_integers = any(spec.is_integer for spec in self.inputs)
+        return np.float64 if has_integers else np.float32
+
     def build(self, seed: int, trust: bool = False) -> keras.Model:
         """A new network with new weights, drawn from `seed`.
 
         Lambda layers hold code, which Keras runs only where one says `trust`. Without
         it, nothing is imported but Keras's and what `custom_objects` hold.
         """
-        if not trust:
-            self._check_origins()
+        if not trust and self.maker is None:
+            _configuration.check_origins(self.config, dict(self.custom_objects))
         with (
             seeded_generators(seed),
             keras.utils.custom_object_scope(dict(self.custom_objects)),
         ):
-            network = keras.saving.deserialize_keras_object(
-                json.loads(self.config), safe_mode=False if trust else None
-            )
+            network = self._made(trust)
             ensure_built(network, self.row_shapes)
-        for layer, is_trainable in zip(
-            network._flatten_layers(), self.trainable, strict=True
-        ):
+        flat_layers = network._flatten_layers()
+        for layer, is_trainable in zip(flat_layers, self.trainable, strict=True):
             if layer.trainable != is_trainable:
                 layer.trainable = is_trainable
+        restore_layers(flat_layers, self.layer_state)
         return network
 
-    def _check_origins(self) -> None:
-        """Refuse a configuration that would import what is neither Keras's nor ours.
+    def _made(self, trust: bool) -> keras.Model:
+        if self.maker is not None:
+            return self.maker()
+        config, safe_mode = json.loads(self.config), False if trust else None
+        build = functools.partial(
+            keras.saving.deserialize_keras_object, safe_mode=safe_mode
+        )
+        if config["class_name"] != "Sequential" or config["module"] != "keras":
+            return build(config)
+        # Keras adds one layer after the other, and fails at some that come first.
+        steps = [build(layer) for layer in config["config"]["layers"]]
+        return keras.Sequential(steps, name=config["config"]["name"])
 
-        Older versions of Keras import whatever function or class a file names.
-        """
-        for named in _objects(json.loads(self.config)):
-            if not self._is_known(named):
-                is_function = named["class_name"] == "function"
-                what = named.get("config") if is_function else named["class_name"]
-                raise ValueError(
-                    "The model's configuration must name classes and functions of "
-                    "Keras, registered ones or custom ones that were saved with it. "
-                    f"Got {what!r} of {named.get('module')!r}."
-                )
-
-    def _is_known(self, named: dict[str, Any]) -> bool:
-        """Whether Keras finds a class or function without importing it."""
-        module, class_name = named.get("module"), str(named["class_name"])
-        if module is None or class_name.startswith("__"):  # Keras's own kinds of values
-            return True
-        is_function = class_name == "function"
-        key = named.get("config" if is_function else "registered_name")
-        custom = dict(self.custom_objects)
-        if (
-            isinstance(key, str)
-            and keras.saving.get_registered_object(key, custom) is not None
-        ):
-            return True
-        if is_function and module == "builtins":  # so it says of its own, and, before
-            # 3.15, of registered ones, whose package it leaves out
-            homes = (keras.activations, keras.initializers, keras.losses, keras.metrics)
-            registered = keras.saving.get_custom_objects()
-            return any(hasattr(home, str(key)) for home in homes) or any(
-                name.endswith(f">{key}") for name in registered
-            )
-        return str(module).partition(".")[0] == "keras"
-
-    def pack(self, X: Rows) -> tuple[NDArray[np.float32], Shapes]:
+    def pack(self, X: Rows) -> tuple[NDArray[Any], Shapes]:
         """`X` as one table and the shapes of its rows; see `_inputs.pack`."""
-        return pack(X, self.inputs)
+        return pack(X, self.inputs, self.table_dtype)
 
     def unpack(self, table: Any, row_shapes: Shapes) -> list[Any]:
         """The network's inputs, in order, from rows of a table, in a graph."""
@@ -148,15 +143,12 @@ class Blueprint:
         inputs = []
         for part, shape, spec in zip(parts, row_shapes, self.inputs, strict=True):
             x = tf.reshape(part, [-1, *shape])
-            inputs.append(tf.cast(x, tf.int32) if spec.is_integer else x)
+            inputs.append(tf.cast(x, spec.dtype if spec.is_integer else tf.float32))
         return inputs
 
     def arguments(self, network: keras.Model, table: Any) -> Any:
         """What to call `network` with, from rows of a table, in a graph."""
-        inputs = self.unpack(table, self.row_shapes)
-        if not hasattr(network, "_run_through_graph"):
-            return inputs[0]
-        return keras.tree.pack_sequence_as(network.input, inputs)
+        return as_called(network, self.unpack(table, self.row_shapes))
 
     @property
     def n_classes(self) -> int:
@@ -165,25 +157,11 @@ class Blueprint:
 
     def without_names(self) -> Blueprint:
         """The same for networks that differ in the names of their layers alone."""
-        names: dict[str, str] = {}
-
-        def rename(value: Any) -> Any:
-            if isinstance(value, dict):
-                renamed = {k: rename(v) for k, v in value.items() if k != "name"}
-                if "name" in value:
-                    renamed["name"] = names.get(value["name"], value["name"])
-                return renamed
-            if isinstance(value, list):
-                if [type(part) for part in value] == [str, int, int]:
-                    return [names.get(value[0], value[0]), *value[1:]]
-                return [rename(v) for v in value]
-            return value
-
-        config = json.loads(self.config)
-        for number, name in enumerate(_names_by_class(config)):
-            names.setdefault(name, f"name {number}")
-        config = json.dumps(rename(config), sort_keys=True)
-        return replace(self, config=config, inputs=())
+        if self.maker is not None:
+            return self
+        config = _configuration.without_names(self.config)
+        inputs = tuple(spec._replace(name="") for spec in self.inputs)
+        return replace(self, config=config, inputs=inputs)
 
     def make_optimizer(self) -> keras.Optimizer | None:
         """A new optimizer like the one the network was compiled with; None for none."""
@@ -191,6 +169,11 @@ class Blueprint:
             return None
         with keras.utils.custom_object_scope(dict(self.custom_objects)):
             return from_json(self.optimizer)
+
+    def make_metrics(self) -> dict[str, Any]:
+        """New metrics like those the network was compiled with, for `compile`."""
+        with keras.utils.custom_object_scope(dict(self.custom_objects)):
+            return metrics_from_json(self.metrics)
 
     def given_loss(self) -> Any:
         """The loss the network was compiled with, an object or a function, or None."""
@@ -207,73 +190,67 @@ class Blueprint:
         return given if isinstance(given, keras.Loss) else FunctionLoss(given)
 
 
-def _objects(config: Any) -> Iterator[dict[str, Any]]:
-    """Whatever in a configuration names a class, outermost first."""
-    if isinstance(config, dict):
-        if "class_name" in config:
-            yield config
-        config = list(config.values())
-    if isinstance(config, list):
-        for part in config:
-            yield from _objects(part)
-
-
-def _names_by_class(config: Any) -> Iterator[str]:
-    """Names that end in that of the class, as Keras numbers them: dense_7, lstm_1."""
-    for named in _objects(config):
-        inner = named.get("config")
-        name = inner.get("name") if isinstance(inner, dict) else None
-        stem = re.sub(r"_\d+$", "", name or "").replace("_", "")
-        if name and stem.endswith(str(named["class_name"]).lower()):
-            yield name
-
-
 def draw_up(
     network: keras.Model,
     row_shapes: Shapes,
     n_classes: int,
     from_logits: bool | None = None,
+    maker: Callable[[], keras.Model] | None = None,
 ) -> Blueprint:
-    """The blueprint of a built network, checked for all that is asked of it."""
+    """The blueprint of a built network, checked for all that is asked of it.
+
+    With `maker`, which returns such a network, no configuration is needed.
+    """
     check_samplable(network)
     inputs = input_specs(network)
+    flat_layers = network._flatten_layers()
     loss = compiled_loss(network)
     optimizer = network.optimizer if network.compiled else None
-    custom = _custom_objects(network, loss, optimizer)
-    try:
-        plain = keras.saving.serialize_keras_object(network)
-    except Exception as error:  # whatever a get_config of the user's may raise
-        raise not_plain(network, error) from error
-    blueprint = Blueprint(
-        config=json.dumps({k: v for k, v in plain.items() if k != "compile_config"}),
-        trainable=tuple(layer.trainable for layer in network._flatten_layers()),
+    custom = _custom_objects(network, loss, optimizer, *compiled_metrics(network))
+    return Blueprint(
+        config=_configuration_of(network) if maker is None else "",
+        trainable=tuple(layer.trainable for layer in flat_layers),
         custom_objects=tuple(sorted(custom.items())),
         inputs=inputs,
         row_shapes=row_shapes,
         outputs=Outputs.read(network, row_shapes, n_classes, from_logits, loss),
         loss=None if loss is None else json.dumps(keras.losses.serialize(loss)),
         optimizer=None if optimizer is None else as_json(optimizer),
-        has_constants=any(map(_derives_constants, network._flatten_layers())),
-        has_code=any(map(_is_code, [*network._flatten_layers(), *custom.values()])),
+        metrics=metrics_as_json(network),
+        layer_state=state_of_layers(flat_layers),
+        has_constants=any(map(_derives_constants, flat_layers)),
+        has_code=maker is not None
+        or any(map(_is_code, [*flat_layers, *custom.values()])),
+        is_float16=any(layer.compute_dtype == "float16" for layer in flat_layers),
+        maker=maker,
     )
-    return blueprint
 
 
-def build_again(blueprint: Blueprint, network: keras.Model) -> keras.Model:
-    """Build a copy of `network` with its weights, or say why that can't be."""
+def _configuration_of(network: keras.Model) -> str:
     try:
-        again = blueprint.build(0, trust=True)
-        set_weights(again, network.get_weights())
-    except Exception as error:
+        plain = keras.saving.serialize_keras_object(network)
+    except Exception as error:  # whatever a get_config of the user's may raise
         raise not_plain(network, error) from error
-    return again
+    plain = {k: v for k, v in plain.items() if k != "compile_config"}
+    if isinstance(network, keras.Sequential):
+        plain = _configuration.for_any_number_of_rows(plain)
+    return json.dumps(plain)
+
+
+def build_again(
+    blueprint: Blueprint, weights: Sequence[NDArray[Any]], trust: bool
+) -> keras.Model:
+    """A network of these weights."""
+    network = blueprint.build(0, trust)
+    set_weights(network, weights)
+    return network
 
 
 def set_weights(network: keras.Model, weights: Any) -> None:
     """Set the weights, and what layers like Normalization derive from them."""
     network.set_weights(weights)
     for layer in network._flatten_layers():
-        if _derives_constants(layer):
+        if _derives_constants(layer) and layer.weights:
             layer.finalize_state()
 
 
@@ -287,11 +264,22 @@ def _derives_constants(layer: keras.layers.Layer) -> bool:
     return hasattr(layer, "finalize_state")
 
 
-def not_plain(network: keras.Model, error: Any) -> ValueError:
-    return ValueError(
+def not_plain(network: keras.Model, error: Any) -> NotPlainError:
+    """Why a network can't be built again, with the layer's name if that is known."""
+    what, said = f"the model {network.name!r}", str(error)
+    for layer in network._flatten_layers(include_self=False):
+        if not is_ours(type(layer)):
+            try:
+                type(layer).from_config(layer.get_config())
+            except Exception as reason:  # whatever such a method may raise
+                what = f"the layer {layer.name!r} of type {type(layer).__name__}"
+                said = str(reason)
+                break
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    return NotPlainError(
         "The model must be one that Keras can build again from its configuration "
-        "(get_config and from_config of every layer and model of your own). Got "
-        f"{network.name!r}, and {error}"
+        "(get_config and from_config of every layer and model of your own).\n"
+        f"Got {what}, and {lines[0] if lines else type(error).__name__}"
     )
 
 
@@ -316,16 +304,23 @@ def input_specs(network: keras.Model) -> tuple[InputSpec, ...]:
                 "A model with a call method of its own must take one input of known "
                 f"shape. Got {network.name!r}, built for {built_for}."
             )
-        return (InputSpec("inputs", tuple(shape), False),)
+        return (InputSpec("inputs", tuple(shape), "float32"),)
+    is_any_number = isinstance(network, keras.Sequential)  # see `_configuration`
     for x in network.inputs:
-        if x.shape[0] is not None:
+        if x.shape[0] is not None and not is_any_number:
             raise ValueError(
                 f"The model's input {x.name!r} must take any number of rows. "
                 f"Got a batch_size of {x.shape[0]}."
             )
+        if x.dtype == "string":
+            raise ValueError(
+                f"The model's input {x.name!r} must take numbers. Got dtype 'string': "
+                "leave layers like TextVectorization and StringLookup outside of the "
+                "model, as a step before the classifier: make_pipeline("
+                "FunctionTransformer(lambda words: layer(words).numpy()), classifier)."
+            )
     return tuple(
-        InputSpec(x.name, tuple(x.shape[1:]), "int" in str(x.dtype))
-        for x in network.inputs
+        InputSpec(x.name, tuple(x.shape[1:]), str(x.dtype)) for x in network.inputs
     )
 
 

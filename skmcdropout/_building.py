@@ -22,26 +22,28 @@ from sklearn.utils.validation import column_or_1d
 from skmcdropout._architecture import Architecture
 from skmcdropout._blueprint import (
     Blueprint,
+    NotPlainError,
     draw_up,
     ensure_built,
     input_specs,
+    not_plain,
     seeded_generators,
 )
 from skmcdropout._inputs import Rows, Shapes
+from skmcdropout._network_sampling import CompiledNetwork, compiled_network
 from skmcdropout._noise_layers import has_noise
 from skmcdropout._optimizers import described, made
 from skmcdropout._outputs import count_outputs
-from skmcdropout._trial import try_out
 
 if TYPE_CHECKING:
     from skmcdropout._classifier import MCDropoutClassifier
 
 PREFIX = "model__"
 
-#: Parameters that say what `model` says.
-#: That a network for sequences of any length is tried out with, if it takes it.
-SOME_LENGTH = 16
+#: Sizes that a network for inputs of any size is tried with: the first that it takes.
+SOME_SIZES = (16, 64, 256)
 
+#: Parameters that say what `model` says.
 MLP_ONLY = (
     "hidden_layer_sizes",
     "activation",
@@ -77,10 +79,9 @@ class SameNetwork:
         return network
 
     @property
-    def from_logits(self) -> bool | None:
-        """What was said of its outputs, if its last layer does not say it."""
-        outputs = self.blueprint.outputs
-        return None if outputs.is_certain else outputs.from_logits
+    def from_logits(self) -> bool:
+        """What its outputs are."""
+        return self.blueprint.outputs.from_logits
 
     def __repr__(self) -> str:
         return f"<network of {self.blueprint.n_classes} classes>"
@@ -118,7 +119,7 @@ def plan(
     takes_any_length = blueprint.inputs[0].shape[:1] == (None,)
     if takes_any_length and hasattr(estimator, "n_features_in_"):
         del estimator.n_features_in_
-    if '"float16"' in blueprint.config or "mixed_float16" in blueprint.config:
+    if blueprint.is_float16:
         raise ValueError(
             "The model must compute in float32 or bfloat16 to be trained, for losses "
             "are not scaled here as float16 needs it. Got a dtype of 'float16'."
@@ -139,8 +140,11 @@ def adopt(
     network: Any,
     classes: Any,
     from_logits: bool | None,
-) -> Sequence[NDArray[Any]]:
-    """Set what there is to know of a trained network, which stays as it is."""
+) -> tuple[Sequence[NDArray[Any]], CompiledNetwork | None]:
+    """Set what there is to know of a trained network, which stays as it is.
+
+    Returned are its weights, and a copy to draw from if it could be tried.
+    """
     if not isinstance(network, keras.Model) or not network.built:
         raise ValueError(
             "model must be a trained keras.Model, with weights. "
@@ -159,27 +163,24 @@ def adopt(
             f"model's outputs. Got {classes} instead."
         )
     blueprint = draw_up(network, row_shapes, len(classes), from_logits)
+    blueprint.outputs.check_loss(blueprint.make_loss())
     weights = [np.array(weight) for weight in network.get_weights()]
     if not all(np.isfinite(weight).all() for weight in weights):
         raise ValueError("The model's weights must be finite. Got NaN or infinity.")
     _refuse_set(estimator, (*MLP_ONLY, "dropout_rate"), _BESIDE_MODEL)
     if blueprint.optimizer is not None:
         _refuse_set(estimator, ("optimizer", "learning_rate"), _COMPILED)
-    shapes = tuple(tuple(n or SOME_LENGTH for n in s.shape) for s in blueprint.inputs)
-    tried = replace(blueprint, row_shapes=shapes)
-    if not blueprint.has_any_length or _takes(network, tried):
-        try_out(tried, network)  # any other is tried with the first rows
-    _warn_without_noise(network)
     estimator.model = SameNetwork(blueprint)
     estimator.classes_ = np.unique(classes)
     estimator._arch = replace(blueprint, outputs=blueprint.outputs.for_classes(classes))
+    compiled = _try_trained(network, estimator._arch)
     estimator._built_by = estimator.model
     estimator._built_with = _call_in_words(estimator.model, {})
     if len(blueprint.inputs) == 1 and blueprint.inputs[0].shape:
         n_features = blueprint.inputs[0].shape[0]
         if n_features is not None:
             estimator.n_features_in_ = n_features
-    return weights
+    return weights, compiled
 
 
 def refuse_routed(estimator: MCDropoutClassifier) -> None:
@@ -240,7 +241,7 @@ def _arguments(
 def _build(
     estimator: MCDropoutClassifier, arguments: dict[str, Any], X: Rows
 ) -> tuple[Blueprint, Sequence[NDArray[Any]]]:
-    """Call `estimator.model` and check what it returns."""
+    """Call `estimator.model`, check what it returns, and try it."""
     row_shapes, function = _row_shapes(X), cast(Any, estimator.model)
     with seeded_generators(estimator._seeds[0]):
         network = function(**arguments)
@@ -250,17 +251,89 @@ def _build(
                 f"Got {network!r}, of type {type(network).__name__}."
             )
         ensure_built(network, row_shapes)
-    from_logits = getattr(function, "from_logits", None)
-    blueprint = draw_up(network, row_shapes, len(estimator.classes_), from_logits)
-    _, row_shapes = blueprint.pack(X)
-    try_out(replace(blueprint, row_shapes=row_shapes), network)
-    _warn_without_noise(network)
+    maker = CallAgain(estimator, arguments)
+    try:
+        blueprint = _tried(estimator, network, row_shapes, X, None)
+    except NotPlainError:
+        blueprint = _tried(estimator, network, row_shapes, X, maker)
     return blueprint, network.get_weights()
+
+
+class CallAgain:
+    """A `model` with its arguments, for networks that have no configuration."""
+
+    def __init__(
+        self, estimator: MCDropoutClassifier, arguments: dict[str, Any]
+    ) -> None:
+        self._function = estimator.model
+        self._arguments = {n: v for n, v in arguments.items() if n != "compile_kwargs"}
+        self._takes_optimizer = "compile_kwargs" in arguments
+        self._optimizer = described(estimator.optimizer)
+        self._learning_rate = float(estimator.learning_rate)
+
+    def __call__(self) -> keras.Model:
+        """Build it; the caller seeds the generators."""
+        arguments = dict(self._arguments)
+        if self._takes_optimizer:
+            optimizer = made(self._optimizer, self._learning_rate)
+            arguments["compile_kwargs"] = {"optimizer": optimizer}
+        return cast(Any, self._function)(**arguments)
+
+    def __repr__(self) -> str:
+        return _call_in_words(self._function, self._arguments)
+
+
+def _tried(
+    estimator: MCDropoutClassifier,
+    network: keras.Model,
+    row_shapes: Shapes,
+    X: Rows,
+    maker: CallAgain | None,
+) -> Blueprint:
+    """The blueprint of what `estimator.model` has built, tried with rows of `X`."""
+    from_logits = getattr(estimator.model, "from_logits", None)
+    n_classes = len(estimator.classes_)
+    blueprint = draw_up(network, row_shapes, n_classes, from_logits, maker)
+    table, row_shapes = blueprint.pack(X)
+    tried = replace(blueprint, row_shapes=row_shapes)
+    _try(tried, network, table)
+    return blueprint
+
+
+def _try(
+    blueprint: Blueprint, network: keras.Model, table: NDArray[Any] | None = None
+) -> CompiledNetwork:
+    """Try a network as it will be drawn from; warn if nothing is drawn."""
+    weights = network.get_weights()
+    try:
+        compiled = compiled_network(blueprint, True, weights)
+    except Exception as error:
+        raise not_plain(network, error) from error
+    with compiled.lock:
+        compiled.load(weights)
+        compiled.try_out(network, table)
+        draws = compiled.draws
+    if not draws:
+        _warn_without_noise(network)
+    return compiled
+
+
+def _try_trained(network: keras.Model, blueprint: Blueprint) -> CompiledNetwork | None:
+    """Try a trained network with made rows, if it takes any of `SOME_SIZES`."""
+    for size in SOME_SIZES:
+        shapes = tuple(tuple(n or size for n in s.shape) for s in blueprint.inputs)
+        tried = replace(blueprint, row_shapes=shapes)
+        if not blueprint.has_any_length or _takes(network, tried):
+            return _try(tried, network)
+    if not has_noise(network):  # all else is tried with the first rows
+        _warn_without_noise(network)
+    return None
 
 
 def _takes(network: keras.Model, blueprint: Blueprint) -> bool:
     """Whether a network for any length takes rows of the lengths of `blueprint`."""
-    table = np.zeros((1, sum(map(math.prod, blueprint.row_shapes))), np.float32)
+    n_values = sum(map(math.prod, blueprint.row_shapes))
+    table = np.zeros((1, n_values), blueprint.table_dtype)
     try:
         network(blueprint.arguments(network, table), training=False)
     except Exception:  # whatever a layer may say of it
@@ -282,14 +355,13 @@ def _same_shapes(
 
 
 def _warn_without_noise(network: keras.Model) -> None:
-    if not has_noise(network):
-        warnings.warn(
-            f"The model {network.name!r} has no dropout or noise layer with a rate "
-            "above 0: there is nothing to sample, all draws are the same, and the "
-            "measures of disagreement are 0.",
-            UserWarning,
-            stacklevel=2,
-        )
+    warnings.warn(
+        f"The model {network.name!r} has no dropout or noise layer with a rate above 0 "
+        "that is active in training mode: there is nothing to sample, all draws are "
+        "the same, and the measures of disagreement are 0.",
+        UserWarning,
+        stacklevel=2,
+    )
 
 
 def _call_in_words(function: Any, arguments: dict[str, Any]) -> str:

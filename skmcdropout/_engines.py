@@ -13,12 +13,16 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from skmcdropout._blueprint import Blueprint
-from skmcdropout._graph import Pass, checked_rows, get_mask, random_operations
+from skmcdropout._graph import Pass, checked_rows, get_mask
 from skmcdropout._inputs import Shapes
-from skmcdropout._masks import Floats, kept_units, normal_noise
+from skmcdropout._masks import Floats, generators, kept_units, normal_noise
+from skmcdropout._modes import takes_training
 from skmcdropout._noise_layers import has_noise
+from skmcdropout._places import Place, sources
+from skmcdropout._randomness import random_operations
 from skmcdropout._sampling import (
     CHUNK_FLOATS,
     ROW_MULTIPLE,
@@ -29,21 +33,21 @@ from skmcdropout._sampling import (
     over_chunks,
     sample_chain,
 )
-from skmcdropout._tail import in_line, read_tail
-from skmcdropout._thinning import Chain, Draws
+from skmcdropout._tail import Tail, in_line, read_tail
+from skmcdropout._thinning import Draws
 
 #: Largest array of activations that ROW_MULTIPLE rows may need, in floats (128 MB):
 #: beyond it the draws are taken in groups.
 GROUP_FLOATS = 2**25
 
 
-def engine(
+def fast_engine(
     network: keras.Model, blueprint: Blueprint, shapes: Shapes
 ) -> ChainEngine | GraphEngine:
-    """What draws from `network` for rows of `shapes`."""
+    """What draws from `network` for rows of `shapes`, its layers called one by one."""
     steps = in_line(network)
-    if steps is None:
-        return GraphEngine(_Head((), blueprint, shapes), [network], blueprint)
+    if steps is None or not takes_training(network):
+        return whole_engine(network, blueprint, shapes, is_whole=False)
     n_before = next((i for i, step in enumerate(steps) if has_noise(step)), len(steps))
     head = _Head(steps[:n_before], blueprint, shapes, steps[n_before : n_before + 1])
     if head.has_mask:  # of time steps: it goes with a tensor only within one function
@@ -52,6 +56,15 @@ def engine(
     if read_tail(steps, head.shape, blueprint.outputs) is not None:
         return ChainEngine(head, steps, blueprint)
     return GraphEngine(head, steps, blueprint)
+
+
+def whole_engine(
+    network: keras.Model, blueprint: Blueprint, shapes: Shapes, is_whole: bool = True
+) -> GraphEngine:
+    """What draws from `network`, called by Keras anew from its inputs for each draw."""
+    draws = takes_training(network)
+    head = _Head((), blueprint, shapes)
+    return GraphEngine(head, [network], blueprint, is_whole, draws)
 
 
 class _Head:
@@ -77,7 +90,9 @@ class _Head:
             return [x]
 
         width = sum(math.prod(shape) for shape in shapes)
-        self.compute = _concrete(forward, tf.TensorSpec([None, width], tf.float32))
+        self.compute = _concrete(
+            forward, tf.TensorSpec([None, width], blueprint.table_dtype)
+        )
         outputs = self.compute.structured_outputs
         self.specs = [tf.TensorSpec(x.shape, x.dtype) for x in outputs]
         self.shape = tuple(self.specs[0].shape[1:])
@@ -94,9 +109,23 @@ class ChainEngine:
 
     def sample(self, seed: int, n_samples: int, sampling: str) -> Draws:
         """The draws of the tail."""
-        chain = read_tail(self._tail, self._head.shape, self._outputs)
-        assert isinstance(chain, Chain)
-        return sample_chain(chain, seed, n_samples, sampling)
+        return sample_chain(self._read().chain, seed, n_samples, sampling)
+
+    @property
+    def places(self) -> Sequence[Place]:
+        """Where it draws, in order."""
+        return self._read().places
+
+    def with_noise(self, drawn: Sequence[NDArray[Any]]) -> Draws:
+        """Draws of given noise, one array (n_draws, n_entries) a place."""
+        chain, places = self._read()
+        pairs = zip(drawn, places, strict=True)
+        return Draws(chain, [x / np.float32(1 - place.law.rate) for x, place in pairs])
+
+    def _read(self) -> Tail:
+        tail = read_tail(self._tail, self._head.shape, self._outputs)
+        assert tail is not None
+        return tail
 
     def draw(
         self, draws: Draws, table: Floats, wanted: Wanted, show: bool = False
@@ -121,28 +150,53 @@ class Noise(NamedTuple):
 class GraphEngine:
     """Draws of any network, each layer called once on the rows of many draws."""
 
-    def __init__(self, head: _Head, tail: Sequence[Any], blueprint: Blueprint) -> None:
+    def __init__(
+        self,
+        head: _Head,
+        tail: Sequence[Any],
+        blueprint: Blueprint,
+        is_whole: bool = False,
+        draws: bool = True,
+    ) -> None:
         self._head = head
         self._tail = tail
         self._blueprint = blueprint
+        self._is_whole = is_whole
+        self._draws = draws and any(map(has_noise, tail))
         self._passes: dict[bool, tuple[Any, Pass]] = {}
 
     def sample(self, seed: int, n_samples: int, sampling: str) -> Noise | None:
         """The noise of all draws; None where nothing is drawn."""
-        if not n_samples or not any(map(has_noise, self._tail)):
+        if not n_samples or not self.places:
             return None
-        rng = np.random.RandomState(seed)
-        drawn: dict[str, list[Any]] = {
-            "kept": [np.empty((n_samples, 0), bool)],
-            "normal": [np.empty((n_samples, 0), np.float32)],
-        }
-        for law in self._compiled(True)[1].laws:
-            drawn[law.variable].append(
+        laws = [place.law for place in self.places]
+        rngs = generators(seed, sources(self.places))
+        return self.with_noise(
+            [
                 kept_units(rng, n_samples, law.size, law.rate, sampling)
                 if law.variable == "kept"
                 else normal_noise(rng, n_samples, law.size, sampling)
-            )
-        return Noise(*(tf.constant(np.hstack(drawn[name])) for name in drawn))
+                for rng, law in zip(rngs, laws, strict=True)
+            ]
+        )
+
+    @property
+    def places(self) -> Sequence[Place]:
+        """Where it draws, in order."""
+        return self._compiled(True)[1].places if self._draws else ()
+
+    def with_noise(self, drawn: Sequence[NDArray[Any]]) -> Noise | None:
+        """Given noise, one array (n_draws, n_entries) a place, as `draw` wants it."""
+        if not drawn:
+            return None
+        n_draws = len(drawn[0])
+        columns: dict[str, list[Any]] = {
+            "kept": [np.empty((n_draws, 0), bool)],
+            "normal": [np.empty((n_draws, 0), np.float32)],
+        }
+        for place, x in zip(self.places, drawn, strict=True):
+            columns[place.law.variable].append(x)
+        return Noise(*(tf.constant(np.hstack(columns[name])) for name in columns))
 
     def draw(
         self, noise: Noise | None, table: Floats, wanted: Wanted, show: bool = False
@@ -182,7 +236,7 @@ class GraphEngine:
         def forward(*tensors: Any) -> Any:
             n_inputs = len(self._head.specs)
             inputs, noise = tensors[:n_inputs], tensors[n_inputs:]
-            traced.append(Pass(*noise))
+            traced.append(Pass(*noise, whole=self._is_whole))
             outputs = traced[-1].run(self._tail, inputs)
             return self._blueprint.outputs.probabilities(traced[-1].per_draw(outputs))
 

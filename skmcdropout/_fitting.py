@@ -110,12 +110,14 @@ def take_over(
     from_logits: bool | None,
 ) -> None:
     """Set the fitted attributes from a trained network."""
-    weights = adopt(estimator, network, classes, from_logits)
+    weights, compiled = adopt(estimator, network, classes, from_logits)
     estimator.history_, estimator.n_iter_ = {}, 0
     estimator._progress = ()
     estimator._seeds = _draw_seeds(estimator.random_state)
     *_, mask_seed = estimator._seeds
-    estimator._sampler = make_sampler(estimator._arch, weights, mask_seed, trust=True)
+    estimator._sampler = NetworkSampler(
+        estimator._arch, weights, mask_seed, trust=True, compiled=compiled
+    )
 
 
 def make_sampler(

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import inspect
 import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -18,8 +17,15 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from skmcdropout._modes import (
+    as_called,
+    call_in_mode,
+    held_in_inference,
+    replaced_methods,
+)
 from skmcdropout._noise_layers import (
     Law,
+    draws_always,
     dropout_law,
     has_noise,
     is_noise,
@@ -27,27 +33,32 @@ from skmcdropout._noise_layers import (
     law_of,
     strength,
 )
-
-#: Names of TensorFlow operations that draw at random contain one of these.
-RANDOM_OPERATIONS = ("Random", "Multinomial", "TruncatedNormal", "RngRead")
+from skmcdropout._places import Place
+from skmcdropout._randomness import is_augmentation
 
 
 class Pass:
     """One symbolic pass through a network.
 
     `kept` and `normal` hold the noise, of shapes (n_draws, n_kept) and (n_draws,
-    n_normal): each place that draws takes the columns that come next, and `laws` says
+    n_normal): each place that draws takes the columns that come next, and `places` says
     by which law. Without noise it is the network at inference.
+
+    With `whole` the network is called by Keras, on the rows of all draws, rather than
+    taken apart: slower, and right where its layers can't be called one by one.
     """
 
-    def __init__(self, kept: Any = None, normal: Any = None) -> None:
+    def __init__(
+        self, kept: Any = None, normal: Any = None, *, whole: bool = False
+    ) -> None:
         self._noise = None if kept is None else {"kept": kept, "normal": normal}
+        self._whole = whole
+        self._graph = tf.compat.v1.get_default_graph()
         self._taken = {"kept": 0, "normal": 0}
         self._tensors: dict[int, tuple[Any, bool]] = {}
         self._inside = False
         self._n_rows: Any = None
-        self._reached: set[int] = set()
-        self.laws: list[Law] = []
+        self.places: list[Place] = []
         self.n_operations_before_noise: int | None = None
 
     def run(self, steps: Sequence[Any], inputs: Sequence[Any]) -> Any:
@@ -58,6 +69,9 @@ class Pass:
         for x in inputs:
             self._note(x, False)
         self._n_rows = tf.shape(inputs[0])[0]
+        if self._whole:
+            (network,) = steps
+            return self._call(network, as_called(network, inputs))
         if len(inputs) > 1:
             (network,) = steps
             return self._run_nodes(network, inputs)
@@ -77,27 +91,30 @@ class Pass:
         first = args[0] if args else next(iter(kwargs.values()), None)
         if is_noise(operation):
             return self.draw(operation, first)
-        if is_sequence(operation):
-            for layer in operation.layers:
-                first = self.call(layer, first)
-            return first
-        if is_graph(operation):
-            return self._run_graph(operation, first)
-        draws = has_noise(operation)
-        if getattr(operation, "_call_has_training_arg", False):
-            kwargs["training"] = False
-        if draws and self._noise is not None:
+        if is_network(operation):
+            given = {k: v for k, v in kwargs.items() if v is not None}
+            mask = given.pop("mask", None)
+            if len(args) == 1 and not given.keys() - {"training"}:
+                return self._run_network(operation, first, mask)
+        return self._call(operation, *args, **kwargs)
+
+    def _call(self, operation: Any, *args: Any, **kwargs: Any) -> Any:
+        """What Keras gives for a layer or operation, noise within drawn here.
+
+        What draws is called in training mode, all else in inference mode.
+        """
+        has_any = has_noise(operation)
+        draws = has_any and self._noise is not None
+        if draws:
             self._note_first_noise()
         tensors = [x for x in keras.tree.flatten((args, kwargs)) if self._knows(x)]
-        fan_out = any(map(self._is_fanned_out, tensors)) or (
-            draws and self._noise is not None
-        )
+        fan_out = draws or any(map(self._is_fanned_out, tensors))
         if fan_out:
             args, kwargs = keras.tree.map_structure(
                 lambda x: self.fan_out(x) if self._knows(x) else x, (args, kwargs)
             )
-        with self.noise_in(operation) if draws else contextlib.nullcontext():
-            outputs = operation(*args, **kwargs)
+        with self.noise_in(operation) if has_any else contextlib.nullcontext():
+            outputs = call_in_mode(operation, draws, *args, **kwargs)
         for x in keras.tree.flatten(outputs):
             self._note(x, fan_out)
         return outputs
@@ -111,12 +128,12 @@ class Pass:
     def _apply(self, law: Law, x: Any, layer: Any) -> Any:
         """Add the noise of the next place to `x`, fanning it out if it is not."""
         self._note_first_noise()
-        self._reached.add(id(layer))
+        self._check_not_in_a_loop(layer)
         x_mask = get_mask(x)
         is_fanned_out = self._is_fanned_out(x)
         n_rows = self._n_rows * (self._n_draws if is_fanned_out else 1)
         x = checked_rows(x, n_rows, layer)
-        noise = self._take(law, x.dtype)
+        noise = self._take(Place(layer, law, x.dtype))
         shape, n_entries = x.shape[1:], math.prod(x.shape[1:])
         h = self._blocks(x) if is_fanned_out else x[None]
         h = tf.reshape(h, [tf.shape(h)[0], tf.shape(h)[1], n_entries])
@@ -139,7 +156,7 @@ class Pass:
 
     def fan_out(self, x: Any) -> Any:
         """`x`, one block of rows for each draw."""
-        if self._is_fanned_out(x) or x.shape.rank == 0 or x.shape[0] is not None:
+        if self._is_fanned_out(x) or not self._has_rows(x):
             return x
         repeated = self._repeated(x)
         mask = get_mask(x)
@@ -147,11 +164,26 @@ class Pass:
             set_mask(repeated, self._repeated(mask))
         return self._note(repeated, True)
 
+    def _run_network(self, network: Any, inputs: Any, mask: Any) -> Any:
+        """Run a network layer by layer; `mask` is what Keras keeps with its inputs."""
+        flat = keras.tree.flatten(inputs)
+        masks = [None] * len(flat) if mask is None else keras.tree.flatten(mask)
+        if any(self._is_fanned_out(x) for x in (*flat, *masks) if x is not None):
+            flat = [self.fan_out(x) for x in flat]
+            masks = [m if m is None else self.fan_out(m) for m in masks]
+            inputs = keras.tree.pack_sequence_as(inputs, flat)
+        for x, m in zip(flat, masks, strict=True):
+            if m is not None:
+                set_mask(x, m)
+        if not is_sequence(network):
+            return self._run_graph(network, inputs)
+        for layer in network.layers:
+            inputs = self.call(layer, inputs)
+        return inputs
+
     def _run_graph(self, network: Any, inputs: Any) -> Any:
         """Run a functional network node by node."""
         flat = keras.tree.flatten(inputs)
-        if any(map(self._is_fanned_out, flat)):
-            flat = [self.fan_out(x) for x in flat]
         masks = [(get_mask(x), self._is_fanned_out(x)) for x in flat]
         inputs = keras.tree.pack_sequence_as(inputs, flat)
         flat = keras.tree.flatten(network._standardize_inputs(inputs))
@@ -169,13 +201,26 @@ class Pass:
         flat = keras.tree.flatten(outputs)
         return flat[0] if len(flat) == 1 else outputs
 
-    def _take(self, law: Law, dtype: Any) -> Any:
+    def _take(self, place: Place) -> Any:
         assert self._noise is not None
+        law = place.law
         start = self._taken[law.variable]
         self._taken[law.variable] += law.size
-        self.laws.append(law)
+        self.places.append(place)
         noise = self._noise[law.variable][:, start : start + law.size]
-        return tf.ensure_shape(tf.cast(noise, dtype), [None, law.size])
+        return tf.ensure_shape(tf.cast(noise, place.dtype), [None, law.size])
+
+    def _check_not_in_a_loop(self, layer: Any) -> None:
+        """Refuse a draw in a loop of TensorFlow's, where Keras draws at every step."""
+        graph = tf.compat.v1.get_default_graph()
+        while graph is not self._graph and graph is not None:
+            if "Loop" in type(graph).__name__ or "While" in type(graph).__name__:
+                raise ValueError(
+                    f"The layer {layer.name!r} must not draw inside a loop "
+                    "(keras.ops.while_loop, fori_loop, scan, map): Keras draws anew "
+                    "at each step there. Got one; unroll the loop in Python."
+                )
+            graph = getattr(graph, "outer_graph", None)
 
     @property
     def _n_draws(self) -> Any:
@@ -193,6 +238,11 @@ class Pass:
         self._tensors[id(x)] = x, is_fanned_out
         return x
 
+    def _has_rows(self, x: Any) -> bool:
+        if x.shape.rank and tf.executing_eagerly():
+            return bool(x.shape[0] == self._n_rows)
+        return bool(x.shape.rank) and x.shape[0] is None
+
     def _knows(self, x: Any) -> bool:
         return id(x) in self._tensors
 
@@ -205,52 +255,40 @@ class Pass:
             self.n_operations_before_noise = len(graph.get_operations())
 
     @contextlib.contextmanager
-    def noise_in(self, composite: keras.layers.Layer) -> Iterator[None]:
+    def noise_in(
+        self, composite: keras.layers.Layer, holds: bool = True
+    ) -> Iterator[None]:
         """Let the layers within `composite` draw here, for as long as it is called.
 
-        All of its tensors are fanned out. Without noise they rest, and so do layers
-        that augment images, even in training mode.
+        All of its tensors are fanned out. Without noise they rest. What does not draw
+        stays in inference mode, whatever `composite` is called with; without `holds`
+        only layers that prepare data do.
         """
-        replaced: list[tuple[Any, str]] = []
-
-        def replace(layer: Any, name: str, function: Callable[..., Any]) -> None:
-            vars(layer)[name] = function
-            replaced.append((layer, name))
-
+        within = composite._flatten_layers()
+        held = within if holds else filter(is_augmentation, within)
+        replaced = {}
+        for layer in within:
+            if is_noise(layer):
+                replaced[layer, "call"] = self._call_of_noise(layer)
+            elif is_recurrent_cell(layer):
+                replaced[layer, "_create_dropout_mask"] = self._masks_of_cell(layer)
+            elif isinstance(layer, keras.layers.Attention):
+                replaced[layer, "_apply_scores"] = self._scores_of_attention(layer)
         outside, self._inside = self._inside, self._noise is not None
         try:
-            for layer in composite._flatten_layers():
-                if is_noise(layer):
-                    replace(layer, "call", self._call_of_noise(layer))
-                elif is_recurrent_cell(layer):
-                    replace(layer, "_create_dropout_mask", self._masks_of_cell(layer))
-                elif isinstance(layer, keras.layers.Attention):
-                    replace(layer, "_apply_scores", self._scores_of_attention(layer))
-                elif _is_augmentation(layer):
-                    replace(layer, "call", _in_mode(layer, training=False))
-                elif strength_within(layer) and self._noise is not None:
-                    replace(layer, "call", _in_mode(layer, training=True))
-            yield
-            if self._inside:
-                self._check_reached(composite)
+            with held_in_inference(held), replaced_methods(replaced):
+                yield
         finally:
             self._inside = outside
-            for layer, name in replaced:
-                vars(layer).pop(name, None)
-
-    def _check_reached(self, composite: Any) -> None:
-        """Refuse a layer of layers that has noise it does not call at inference."""
-        for layer in composite._flatten_layers():
-            if strength(layer) > 0 and id(layer) not in self._reached:
-                raise ValueError(
-                    f"The layer {layer.name!r} within {composite.name!r} must be "
-                    "called whatever `training` is (at inference dropout rests by "
-                    "itself), so that it can be sampled at prediction. Got a call of "
-                    f"{composite.name!r} that leaves it out."
-                )
 
     def _call_of_noise(self, layer: Any) -> Callable[..., Any]:
-        return lambda inputs, training=None: self.draw(layer, inputs)
+        with tf.init_scope():
+            is_active = draws_always(layer)
+
+        def call(inputs: Any, training: Any = None) -> Any:
+            return self.draw(layer, inputs) if training or is_active else inputs
+
+        return call
 
     def _masks_of_cell(self, cell: Any) -> Callable[..., Any]:
         """A recurrent cell's masks: one per draw, the same at every step."""
@@ -275,39 +313,13 @@ class Pass:
             result, weights = without_dropout(
                 scores, value, scores_mask, training=False
             )
-            if self._noise is None or not layer.dropout:
+            if self._noise is None or not (training and layer.dropout):
                 return result, weights
             law = dropout_law(layer.dropout, _static_shape(weights, layer))
             weights = self._apply(law, weights, layer)
             return tf.matmul(weights, value), weights
 
         return apply_scores
-
-
-def strength_within(layer: Any) -> float:
-    """Strength of a layer, or of a recurrent layer's cell."""
-    cells = getattr(layer, "cell", None)
-    cells = getattr(cells, "cells", [cells])
-    return max(strength(layer), *map(strength, cells))
-
-
-def _in_mode(layer: Any, training: bool) -> Callable[..., Any]:
-    """A layer's `call` in one mode; cells of recurrent layers use masks in training."""
-    call = layer.call
-    signature = inspect.signature(call)
-
-    def in_mode(*args: Any, **kwargs: Any) -> Any:
-        given = signature.bind(*args, **kwargs)
-        if "training" in signature.parameters:
-            given.arguments["training"] = training
-        return call(*given.args, **given.kwargs)
-
-    return in_mode
-
-
-def _is_augmentation(layer: Any) -> bool:
-    kind = type(layer).__module__
-    return kind.startswith("keras.") and ".preprocessing." in kind
 
 
 def checked_rows(x: Any, n: Any, layer: Any) -> Any:
@@ -325,13 +337,9 @@ def checked_rows(x: Any, n: Any, layer: Any) -> Any:
         return tf.identity(x)
 
 
-def random_operations(function: Any) -> list[str]:
-    """Names of operations in a concrete function that draw at random."""
-    definition = function.graph.as_graph_def()
-    nodes = [*definition.node]
-    for inner in definition.library.function:
-        nodes += inner.node_def
-    return [n.name for n in nodes if any(part in n.op for part in RANDOM_OPERATIONS)]
+def is_network(operation: Any) -> bool:
+    """Whether an operation is a network that can be taken apart."""
+    return is_sequence(operation) or is_graph(operation)
 
 
 def is_sequence(network: Any) -> bool:

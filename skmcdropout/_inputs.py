@@ -14,7 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_array, check_consistent_length, check_X_y
+from sklearn.utils import (
+    assert_all_finite,
+    check_array,
+    check_consistent_length,
+    check_X_y,
+)
 from sklearn.utils.validation import validate_data
 
 Floats = NDArray[np.float32]
@@ -24,16 +29,28 @@ Rows = Floats | dict[str, Floats]
 
 Shapes = tuple[tuple[int, ...], ...]
 
+#: Types that rows keep until it is known what a network wants; others become the first.
+NUMBERS = [np.float64, np.float32, np.float16, np.bool_] + [
+    np.dtype(f"{sign}int{size}") for sign in ("", "u") for size in (8, 16, 32, 64)
+]
+
 
 class InputSpec(NamedTuple):
     """What a network says of one of its inputs; None = any size."""
 
     name: str
     shape: tuple[int | None, ...]
-    is_integer: bool
+    dtype: str
+
+    @property
+    def is_integer(self) -> bool:
+        """Whether it takes whole numbers."""
+        return "int" in self.dtype
 
 
-def pack(X: Rows, inputs: Sequence[InputSpec]) -> tuple[Floats, Shapes]:
+def pack(
+    X: Rows, inputs: Sequence[InputSpec], dtype: Any = np.float32
+) -> tuple[NDArray[Any], Shapes]:
     """`X` as a table (n_rows, n_values), and the shape of a row of each input.
 
     A network of several inputs takes a dict of arrays, or a table with the values of
@@ -46,8 +63,28 @@ def pack(X: Rows, inputs: Sequence[InputSpec]) -> tuple[Floats, Shapes]:
     else:
         arrays = _split(X, inputs)
     shapes = tuple(array.shape[1:] for array in arrays)
-    tables = [np.reshape(array, (len(array), -1)) for array in arrays]
+    tables = [
+        _exactly(np.reshape(array, (len(array), -1)), dtype, spec)
+        for array, spec in zip(arrays, inputs, strict=True)
+    ]
     return tables[0] if len(tables) == 1 else np.hstack(tables), shapes
+
+
+def _exactly(table: NDArray[Any], dtype: Any, spec: InputSpec) -> NDArray[Any]:
+    """`table` as `dtype`, which holds all of its values."""
+    if spec.is_integer:
+        limits = np.iinfo(spec.dtype)
+        low, high = max(limits.min, -(2**53)), min(limits.max, 2**53)
+        if table.size and not low <= table.min() <= table.max() <= high:
+            raise ValueError(
+                f"X must hold integers from {low} to {high} for the network's input "
+                f"{spec.name!r}. Got values from {table.min()} to {table.max()}."
+            )
+    with np.errstate(over="ignore"):
+        converted = table.astype(dtype, copy=False)
+    if not spec.is_integer and table.dtype != dtype:
+        assert_all_finite(converted, input_name="X")
+    return converted
 
 
 def _single(X: Rows) -> Floats:
@@ -71,7 +108,8 @@ def _fitted(array: Floats, spec: InputSpec) -> Floats:
             f"X must hold rows of shape {spec.shape} for the network's input "
             f"{spec.name!r}. Got an array of shape {array.shape} instead."
         )
-    if spec.is_integer and not np.array_equal(array, np.trunc(array)):
+    is_whole = array.dtype.kind in "biu" or np.array_equal(array, np.trunc(array))
+    if spec.is_integer and not is_whole:
         raise ValueError(
             f"X must hold integers for the network's input {spec.name!r}. "
             "Got other values."
@@ -114,28 +152,29 @@ def _split(X: Floats, inputs: Sequence[InputSpec]) -> list[Floats]:
 
 
 def check_rows(estimator: BaseEstimator, X: Any) -> Rows:
-    """`X` for a prediction, finite and in single precision."""
+    """`X` for a prediction, finite."""
     if _is_dict(X):
         return _checked_dict(X)
-    is_any_shape = estimator.model is not None
-    return validate_data(
-        estimator, X, dtype=np.float32, reset=False, allow_nd=is_any_shape
-    )
+    return validate_data(estimator, X, reset=False, **_wanted(estimator))
 
 
 def check_rows_and_labels(
     estimator: BaseEstimator, X: Any, y: Any, reset: bool
 ) -> tuple[Rows, NDArray[Any]]:
     """`X` and `y` for training, of the same length."""
-    is_any_shape = estimator.model is not None
     if not _is_dict(X):
-        return validate_data(
-            estimator, X, y, dtype=np.float32, reset=reset, allow_nd=is_any_shape
-        )
+        return validate_data(estimator, X, y, reset=reset, **_wanted(estimator))
     arrays = _checked_dict(X)
     stand_in = np.zeros((len(next(iter(arrays.values()))), 1))
     _, labels = check_X_y(stand_in, y, estimator=estimator)
     return arrays, labels
+
+
+def _wanted(estimator: BaseEstimator) -> dict[str, Any]:
+    """Type and axes of rows: a network may want whole numbers, which stay exact."""
+    if estimator.model is None:
+        return {"dtype": np.float32}
+    return {"dtype": NUMBERS, "allow_nd": True}
 
 
 def _is_dict(X: Any) -> bool:
@@ -149,7 +188,7 @@ def _checked_dict(X: Mapping[str, Any]) -> dict[str, Floats]:
     arrays = {
         name: check_array(
             array,
-            dtype=np.float32,
+            dtype=NUMBERS,
             allow_nd=True,
             ensure_2d=False,
             input_name=f"X[{name!r}]",

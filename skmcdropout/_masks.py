@@ -27,13 +27,35 @@ def dropout_masks(
     widths: Sequence[int],
     rates: Sequence[float],
     sampling: str,
+    sources: Sequence[int] | None = None,
 ) -> list[Floats]:
-    """Masks of shape (n_draws, width), one a dropout position: 0 or 1 / (1 - rate)."""
-    rng = np.random.RandomState(seed)
+    """Masks of shape (n_draws, width), one a dropout position: 0 or 1 / (1 - rate).
+
+    `sources`: see `generators`.
+    """
+    given = range(len(widths)) if sources is None else sources
+    rngs = generators(seed, given)
     return [
         kept_units(rng, n_draws, width, rate, sampling) / np.float32(1 - rate)
-        for width, rate in zip(widths, rates, strict=True)
+        for rng, width, rate in zip(rngs, widths, rates, strict=True)
     ]
+
+
+def generators(seed: int, sources: Sequence[int]) -> Iterator[np.random.RandomState]:
+    """The generator to draw each place from, one place after the other.
+
+    Place i draws what place ``sources[i]`` drew, or anew where that is i itself.
+    """
+    rng = np.random.RandomState(seed)
+    states = {}
+    for place, source in enumerate(sources):
+        if source == place:
+            states[place] = rng.get_state()
+            yield rng
+        else:
+            again = np.random.RandomState()
+            again.set_state(states[source])
+            yield again
 
 
 def kept_units(

@@ -10,13 +10,13 @@ from typing import Any
 
 import keras
 
-from skmcdropout._blueprint import Blueprint, set_weights
-from skmcdropout._engines import engine
+from skmcdropout._blueprint import Blueprint, build_again, set_weights
 from skmcdropout._inputs import Rows, Shapes
 from skmcdropout._latest import MAX_KINDS, Latest
 from skmcdropout._masks import Floats
 from skmcdropout._sampling import Kept, Wanted, equal
-from skmcdropout._trial import try_out
+from skmcdropout._trial import check_same, tried_engine
+from skmcdropout._trial_rows import rows_for_trial
 
 #: Shapes of rows (lengths of sequences) that a network is kept compiled for.
 MAX_SHAPES = 64
@@ -40,6 +40,7 @@ class NetworkSampler:
         weights: Sequence[Floats],
         seed: int,
         trust: bool = False,
+        compiled: CompiledNetwork | None = None,
     ) -> None:
         self._blueprint = blueprint
         self._trust = trust
@@ -47,7 +48,7 @@ class NetworkSampler:
         self._seed = seed
         self._network: keras.Model | None = None
         self._kept = Kept()
-        self._compiled: _CompiledNetwork | None = None
+        self._compiled = compiled
         self._lock = threading.RLock()
 
     @property
@@ -76,7 +77,7 @@ class NetworkSampler:
         compiled = self._compile(weights)
         with compiled.lock:
             compiled.load(weights)
-            drawing = compiled.engine(shapes)
+            drawing = compiled.engine(shapes, table)
             noise = self._kept.get(
                 (shapes, n_samples, sampling),
                 weights,
@@ -87,32 +88,37 @@ class NetworkSampler:
         self._blueprint.outputs.check_probabilities(p)
         return drawn
 
-    def _compile(self, weights: Sequence[Floats]) -> _CompiledNetwork:
+    def _compile(self, weights: Sequence[Floats]) -> CompiledNetwork:
         """A network to draw from: the one there is, another's of its kind, or a new."""
         with self._lock:
             if self._compiled is None or not self._compiled.takes(weights):
-                make = partial(_CompiledNetwork, self._blueprint, self._trust, weights)
-                if self._blueprint.stands_alone:
-                    self._compiled = make()
-                else:
-                    kind = self._blueprint.without_names(), self._trust
-                    self._compiled = _shared(kind, make)
+                self._compiled = compiled_network(self._blueprint, self._trust, weights)
             return self._compiled
 
 
+def compiled_network(
+    blueprint: Blueprint, trust: bool, weights: Sequence[Floats]
+) -> CompiledNetwork:
+    """A network to draw from, one of its kind if that may serve several."""
+    make = partial(CompiledNetwork, blueprint, trust, weights)
+    if blueprint.stands_alone:
+        return make()
+    return _shared((blueprint.without_names(), trust), make)
+
+
 def _shared(
-    kind: tuple[Any, ...], make: Callable[[], _CompiledNetwork]
-) -> _CompiledNetwork:
+    kind: tuple[Any, ...], make: Callable[[], CompiledNetwork]
+) -> CompiledNetwork:
     with _compiled_lock:
         found = _compiled.get(kind)
     made = found or make()  # with no lock held that others may wait for
     with _compiled_lock:
-        shared: _CompiledNetwork = _compiled.get(kind, made)
+        shared: CompiledNetwork = _compiled.get(kind, made)
         _compiled[kind] = shared
     return shared
 
 
-class _CompiledNetwork:
+class CompiledNetwork:
     """A network that is there to draw from, with any weights of its kind.
 
     Whoever holds its `lock` may load weights and draw.
@@ -122,8 +128,7 @@ class _CompiledNetwork:
         self, blueprint: Blueprint, trust: bool, weights: Sequence[Floats]
     ) -> None:
         self._blueprint = blueprint
-        self._network = blueprint.build(0, trust)
-        set_weights(self._network, weights)
+        self._network = build_again(blueprint, weights, trust)
         self._weights = weights
         self._engines = Latest(MAX_SHAPES)  # a ChainEngine or GraphEngine by shapes
         self.lock = threading.RLock()
@@ -138,12 +143,30 @@ class _CompiledNetwork:
             set_weights(self._network, weights)
         self._weights = weights
 
-    def engine(self, shapes: Shapes) -> Any:
-        """What draws for rows of these shapes."""
+    def engine(self, shapes: Shapes, table: Floats | None = None) -> Any:
+        """What draws for rows of these shapes, tried when it is made.
+
+        It is tried with rows of `table`, or with made ones.
+        """
         found = self._engines.get(shapes)
         if found is None:
-            if self._blueprint.has_any_length and not self._engines:
-                try_out(replace(self._blueprint, row_shapes=shapes), self._network)
-            found = engine(self._network, self._blueprint, shapes)
+            blueprint = replace(self._blueprint, row_shapes=shapes)
+            rows = rows_for_trial(blueprint, self._network, table)
+            try:
+                found = tried_engine(self._network, blueprint, rows)
+            finally:
+                set_weights(self._network, self._weights)
         self._engines[shapes] = found
         return found
+
+    def try_out(self, network: keras.Model, table: Floats | None = None) -> None:
+        """Refuse `network`, of which this is a copy, if it can't be drawn from."""
+        shapes = self._blueprint.row_shapes
+        self.engine(shapes, table)
+        rows = rows_for_trial(self._blueprint, network, table)
+        check_same(self._blueprint, network, self._network, rows)
+
+    @property
+    def draws(self) -> bool:
+        """Whether anything is drawn, as far as is known."""
+        return any(len(engine.places) for engine in self._engines.values())

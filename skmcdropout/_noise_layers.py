@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -20,6 +22,17 @@ NOISE_LAYERS = (
 )
 
 
+#: Classes whose law is known. One derived from them, by Keras or by a user, is compared
+#: with its base before it is trusted.
+KNOWN = frozenset(
+    {
+        *NOISE_LAYERS,
+        layers.SpatialDropout1D,
+        layers.SpatialDropout2D,
+        layers.SpatialDropout3D,
+    }
+)
+
 #: Layers that drop whole maps, and the number of axes along which they share a mask.
 SPATIAL = (
     (layers.SpatialDropout1D, 1),
@@ -28,7 +41,7 @@ SPATIAL = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Law:
     """Noise of one place in a network: ``x * factor + addend``, per draw.
 
@@ -152,26 +165,56 @@ def check_samplable(network: keras.layers.Layer) -> None:
 
 
 def _draws_like_its_base(layer: Any) -> bool:
-    """Whether a noise layer of the user's does in training what Keras's own does."""
+    """Whether a noise layer does in training what the class of known law does."""
     kind: Any = type(layer)
-    if is_ours(kind):
+    if _is_known(kind):
         return True
-    base: Any = next(parent for parent in kind.__mro__ if is_ours(parent))
+    base: Any = next(parent for parent in kind.__mro__ if _is_known(parent))
     for method in ("_get_noise_shape", "_get_concrete_noise_shape"):
         if getattr(kind, method, None) is not getattr(base, method, None):
             return False
     if kind.call is base.call or not strength(layer):
         return True
+    x = _some_input(layer)
+    with _same_seed(layer):
+        expected = base.call(layer, x, training=True)
+    with _same_seed(layer):
+        return bool(keras.ops.all(_call(layer, x, training=True) == expected))
+
+
+def draws_always(layer: Any) -> bool:
+    """Whether a noise layer draws at inference too, as `skmcdropout.layers` does."""
+    kind: Any = type(layer)
+    if kind in KNOWN or not strength(layer):
+        return False
+    x = _some_input(layer)
+    with _same_seed(layer):
+        return not keras.ops.all(_call(layer, x, training=False) == x)
+
+
+def _is_known(kind: Any) -> bool:
+    return kind in KNOWN or kind.__module__.startswith("skmcdropout.")
+
+
+def _some_input(layer: Any) -> Any:
     n_axes = next((n for spatial, n in SPATIAL if isinstance(layer, spatial)), 1)
     noise_shape = getattr(layer, "noise_shape", None)
     n_axes = len(noise_shape) - 2 if noise_shape is not None else n_axes
-    x = keras.ops.ones((6, *[5] * n_axes, 7))
+    return keras.ops.ones((6, *[5] * n_axes, 7))
+
+
+def _call(layer: Any, x: Any, training: bool) -> Any:
+    takes_it = "training" in inspect.signature(layer.call).parameters
+    return layer.call(x, training=training) if takes_it else layer.call(x)
+
+
+@contextlib.contextmanager
+def _same_seed(layer: Any) -> Iterator[None]:
+    """Leave the layer's generator as it was."""
     state = layer.seed_generator.state
     before = state.numpy()
     try:
-        expected = base.call(layer, x, training=True)
-        state.assign(before)
-        return bool(keras.ops.all(layer.call(x, training=True) == expected))
+        yield
     finally:
         state.assign(before)
 

@@ -43,6 +43,7 @@ class Outputs:
 
         What the last activation leaves open, `from_logits` or the loss must say.
         """
+        said = from_logits
         n_units = count_outputs(network, row_shapes)
         if n_units != n_classes and (n_units, n_classes) != (1, 2):
             one = "1 or " if n_classes == 2 else ""
@@ -72,6 +73,7 @@ class Outputs:
             )
         elif from_logits is None:
             from_logits = loss_from_logits(loss)
+        check_classifies(network, n_units, activation, said, loss)
         if from_logits is None:
             raise ValueError(
                 "from_logits must be True or False for a model whose last layer, "
@@ -153,6 +155,32 @@ def last_activation(network: Any) -> str | None:
     return None
 
 
+def check_classifies(
+    network: keras.Model,
+    n_units: int,
+    activation: str | None,
+    said: bool | None,
+    loss: Any,
+) -> None:
+    """Refuse a network that was compiled for regression or for several labels a row."""
+    if loss is None or said is not None:
+        return
+    name = str(getattr(loss, "name", None) or getattr(loss, "__name__", ""))
+    if activation == "linear" and loss_from_logits(loss) is None:
+        raise ValueError(
+            "The model must be compiled with a loss over class probabilities or "
+            "logits, like a cross-entropy, if it ends in the activation 'linear'. Got "
+            f"the loss {name!r}, as for regression: {network.name!r}. (Where its "
+            "outputs are logits all the same, say from_logits=True.)"
+        )
+    if activation != "softmax" and n_units != 1 and "binary" in name:
+        raise ValueError(
+            "The model must be compiled with a loss over classes of which each row has "
+            f"one. Got the loss {name!r} over {n_units} outputs, as for several "
+            f"labels a row: {network.name!r}."
+        )
+
+
 class FunctionLoss(keras.losses.Loss):
     """A loss given as a function of the true and predicted values of each row."""
 
@@ -214,8 +242,7 @@ def count_outputs(network: keras.Model, row_shapes: Shapes) -> int:
         shape = keras.tree.map_structure(
             lambda x: (None, *x.shape[1:]), network(zeros, training=False)
         )
-    is_one = isinstance(shape, tuple) and len(shape) == 2 and shape[0] is None
-    if not is_one or shape[1] is None:
+    if not (isinstance(shape, tuple) and len(shape) == 2 and shape[1] is not None):
         raise ValueError(
             "The model must have one output of shape (n_rows, n_classes). "
             f"Got {shape}: {network.name!r}."

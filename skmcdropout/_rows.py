@@ -69,11 +69,12 @@ def canonical_order(
     They are sorted by a hash in integer arithmetic, exact where a projection in
     floating point would round differently from one position to the next.
     """
-    factors = np.random.RandomState(0).randint(2**62, size=X.shape[1] + 1) * 2 + 1
+    n_words = X.shape[1] * X.dtype.itemsize // 4
+    factors = np.random.RandomState(0).randint(2**62, size=n_words + 1) * 2 + 1
     factors = factors.astype(np.uint64)
     keys = y.astype(np.uint64) * factors[-1]
     for start in range(0, len(X), 4096):
-        block = X[start : start + 4096] + np.float32(0)  # -0.0 becomes 0.0
+        block = X[start : start + 4096] + X.dtype.type(0)  # -0.0 becomes 0.0
         bits = block.view(np.uint32).astype(np.uint64)
         keys[start : start + 4096] += bits @ factors[:-1]
     return np.lexsort((weights, keys))

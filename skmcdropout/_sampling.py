@@ -127,6 +127,7 @@ def sample_chain(chain: Chain, seed: int, n_samples: int, sampling: str) -> Draw
         [len(layer.kernel) for layer in sampled],
         [layer.rate for layer in sampled],
         sampling,
+        chain.sources if n_samples else None,
     )
     return Draws(chain, masks)
 

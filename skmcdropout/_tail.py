@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -17,8 +17,9 @@ import numpy as np
 from skmcdropout._architecture import ELEMENTWISE_ACTIVATIONS
 from skmcdropout._graph import is_graph, is_sequence
 from skmcdropout._masks import Floats
-from skmcdropout._noise_layers import SPATIAL, is_noise, strength
+from skmcdropout._noise_layers import SPATIAL, dropout_law, is_noise, strength
 from skmcdropout._outputs import Outputs
+from skmcdropout._places import Place, sources
 from skmcdropout._thinning import Affine, Chain
 
 layers = keras.layers
@@ -61,9 +62,16 @@ def _line_of_graph(network: Any) -> list[Any] | None:
     return steps if is_whole and before[0] is network.outputs[0] else None
 
 
+class Tail(NamedTuple):
+    """A chain, and where it draws."""
+
+    chain: Chain
+    places: list[Place]
+
+
 def read_tail(
     steps: Sequence[Any], shape: tuple[int, ...], outputs: Outputs
-) -> Chain | None:
+) -> Tail | None:
     """`steps`, for rows of `shape`, as a chain that ends in class probabilities.
 
     None where they are not a dropout MLP.
@@ -71,7 +79,7 @@ def read_tail(
     reader = _ChainReader(shape)
     if not all(map(reader.takes, steps)):
         return None
-    return reader.chain(outputs)
+    return reader.tail(outputs)
 
 
 class _ChainReader:
@@ -80,6 +88,7 @@ class _ChainReader:
     def __init__(self, shape: tuple[int, ...]) -> None:
         self._shape = shape
         self._dense: list[Affine] = []
+        self._places: list[Place] = []
         self._rate = 0.0  # of the dropout before the next Dense
         self._before: tuple[Floats, Floats] | None = None  # a normalisation before it
         self._is_open = False  # whether the last may still be normalised or activated
@@ -88,7 +97,7 @@ class _ChainReader:
         """Read a layer; False if it has no place in a chain."""
         if is_noise(layer):
             return self._take_dropout(layer)
-        if isinstance(layer, layers.Flatten):
+        if type(layer) is layers.Flatten:
             self._shape = (math.prod(self._shape),)
             return layer.data_format == "channels_last"
         if getattr(layer, "compute_dtype", "") != "float32" or len(self._shape) != 1:
@@ -97,9 +106,9 @@ class _ChainReader:
             return self._take_dense(layer)
         if type(layer) is layers.BatchNormalization:
             return self._take_normalization(layer)
-        return isinstance(layer, layers.Activation) and self._take_activation(layer)
+        return type(layer) is layers.Activation and self._take_activation(layer)
 
-    def chain(self, outputs: Outputs) -> Chain | None:
+    def tail(self, outputs: Outputs) -> Tail | None:
         """All that was read; None if it does not end in class probabilities."""
         if not self._dense or self._rate or self._before:
             return None
@@ -109,12 +118,16 @@ class _ChainReader:
             return None
         n_in = len(self._dense[0].kernel)
         scale, shift = np.ones(n_in, np.float32), np.zeros(n_in, np.float32)
-        return Chain(scale, shift, [*hidden, final])
+        chain = Chain(scale, shift, [*hidden, final], sources(self._places))
+        return Tail(chain, self._places)
 
     def _take_dropout(self, layer: Any) -> bool:
         if self._rate or self._before or not _is_plain_dropout(layer):
             return False
         self._rate, self._is_open = strength(layer), False
+        if self._rate:
+            law = dropout_law(self._rate, self._shape)
+            self._places.append(Place(layer, law, layer.compute_dtype))
         return True
 
     def _take_dense(self, layer: Any) -> bool:

@@ -38,11 +38,15 @@ class Affine(NamedTuple):
 
 
 class Chain(NamedTuple):
-    """A dropout MLP at inference: ``x * scale + shift``, then the Dense layers."""
+    """A dropout MLP at inference: ``x * scale + shift``, then the Dense layers.
+
+    `sources`, where given, says of each mask which one it repeats; see `generators`.
+    """
 
     scale: Floats
     shift: Floats
     layers: list[Affine]
+    sources: tuple[int, ...] | None = None
 
 
 def read_chain(arch: Architecture, weights: Sequence[Floats]) -> Chain:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -16,6 +16,9 @@ from skmcdropout._weights import FreeWeights, OwnWeights, assign
 
 #: Rows that several epochs together may train in one call: some tenths of a second.
 UNWATCHED_ROWS = 20_000
+
+#: Operations of TensorFlow that run one of several functions.
+CONDITIONALS = frozenset({"If", "StatelessIf", "Case", "StatelessCase"})
 
 BATCH_HOOKS = (
     "on_batch_begin",
@@ -51,18 +54,39 @@ class _OnOneThread:
     """A function compiled at its first call, whose operations run on one thread.
 
     They are small and depend on each other: handing them from thread to thread costs
-    more than it wins. The matrix products within them still use all cores.
+    more than it wins. The matrix products within them still use all cores. A graph with
+    conditionals runs as TensorFlow runs any other, for on one thread these wait for
+    ever.
     """
 
     def __init__(self, function: Callable[..., Any], signature: list[Any]) -> None:
-        self._function = tf.function(function, signature, autograph=False)
+        self._function = function
+        self._signature = signature
         self._compiled: Callable[..., Any] | None = None
+        self._executor = "SINGLE_THREADED_EXECUTOR"
 
     def __call__(self, *args: Any) -> Any:
-        with tf.experimental.function_executor_type("SINGLE_THREADED_EXECUTOR"):
-            if self._compiled is None:
-                self._compiled = self._function.get_concrete_function()
+        if self._compiled is None:
+            self._compiled = self._compile()
+            if _has_conditionals(self._compiled):
+                self._executor = "DEFAULT"
+                self._compiled = self._compile()
+        with tf.experimental.function_executor_type(self._executor):
             return self._compiled(*args)
+
+    def _compile(self) -> Any:
+        """Compile for the executor, which decides how loops are written too."""
+        function = tf.function(self._function, self._signature, autograph=False)
+        with tf.experimental.function_executor_type(self._executor):
+            return function.get_concrete_function()
+
+
+def _has_conditionals(function: Any) -> bool:
+    definition = function.graph.as_graph_def()
+    nodes = [*definition.node]
+    for inner in definition.library.function:
+        nodes += inner.node_def
+    return any(node.op in CONDITIONALS for node in nodes)
 
 
 class GraphTrainer(keras.Model):
@@ -80,15 +104,23 @@ class GraphTrainer(keras.Model):
         is_free: bool,
         read_rows: Callable[[Any], Any] = lambda x: x,
         outputs: Outputs | None = None,
+        metrics: Mapping[str, Any] | None = None,
+        table_dtype: Any = np.float32,
     ) -> None:
         super().__init__()
         self.network = network
         self.outputs = [network.name]  # scikeras counts them
         # scikeras compares this loss with the one it is told; `loss` it never sees.
-        self.compile(optimizer, keras.losses.SparseCategoricalCrossentropy())
+        self.compile(
+            optimizer, keras.losses.SparseCategoricalCrossentropy(), **metrics or {}
+        )
         self._loss_fn = loss
         self._read_rows = read_rows
         self._outputs = outputs
+        self._has_metrics = bool(metrics)
+        if self._has_metrics:  # their variables are made at the first call
+            p = tf.zeros((1, 1 if outputs is None else outputs.n_units))
+            self.compute_metrics(None, self._targets(tf.zeros(1, tf.int32)), p)
         self._weights = (FreeWeights if is_free else OwnWeights)(network, optimizer)
         self._initial_optimizer = [v.numpy() for v in optimizer.variables]
         self.noise_variables = [
@@ -98,8 +130,14 @@ class GraphTrainer(keras.Model):
             )
             if variable.name == "seed_generator_state"
         ]
+        states = [variable.numpy().tolist() for variable in self.noise_variables]
+        #: Of each the first with the same seed: layers of one seed drop the same.
+        self.noise_sources = [
+            i if is_free or outputs is None else states.index(state)
+            for i, state in enumerate(states)
+        ]
         data = [
-            tf.TensorSpec([None, None], tf.float32),
+            tf.TensorSpec([None, None], table_dtype),
             tf.TensorSpec([None], tf.int32),
             tf.TensorSpec([None], tf.float32),
         ]
@@ -184,6 +222,7 @@ class GraphTrainer(keras.Model):
         )
         is_watched = bool(callbacks) or verbose != 0
         by_batch = verbose == 1 or any(map(_hooks_batches, callbacks))
+        is_watched = is_watched or self._has_metrics
         n_together = 1 if is_watched else max(1, UNWATCHED_ROWS // len(rows))
         data = (
             list(self._weights.shapes),
@@ -202,6 +241,7 @@ class GraphTrainer(keras.Model):
                 np.random.RandomState([shuffle_seed, epoch]).permutation(rows)
                 for epoch in together
             ]
+            self.reset_metrics()
             train = functools.partial(
                 self._train_batches, *data, tf.constant(np.stack(orders))
             )
@@ -211,11 +251,13 @@ class GraphTrainer(keras.Model):
                 losses = train(*_int64(n_batches, 0, n_batches * len(together)))
                 sums = losses.numpy().reshape(len(together), n_batches).sum(axis=1)
             for epoch, loss in zip(together, sums, strict=True):
-                logs = {"loss": float(loss) / len(rows)}
+                logs = {"loss": float(loss) / len(rows), **self._measured()}
                 _check_finite(logs["loss"], epoch)
                 if len(validation_rows):
+                    self.reset_metrics()
                     loss, accuracy = self._evaluate(*data, held)
                     logs |= {"val_loss": float(loss), "val_accuracy": float(accuracy)}
+                    logs |= {f"val_{k}": v for k, v in self._measured().items()}
                 hooks.on_epoch_end(epoch, logs)
             if self.stop_training:
                 break
@@ -225,6 +267,13 @@ class GraphTrainer(keras.Model):
         if not all(np.isfinite(weight).all() for weight in self.get_weights()):
             _check_finite(np.nan, self.history.epoch[-1])
         return self.history
+
+    def _measured(self) -> dict[str, float]:
+        """Values of the metrics that the network was compiled with, since the reset."""
+        if not self._has_metrics:
+            return {}
+        found = {k: float(v) for k, v in self.get_metrics_result().items()}
+        return {name: value for name, value in found.items() if name != "loss"}
 
     def _train_by_batch(
         self,
@@ -239,7 +288,8 @@ class GraphTrainer(keras.Model):
             hooks.on_train_batch_begin(batch)
             total += float(train(*_int64(n_batches, batch, batch + 1))[0])
             n_seen = (batch + 1) * n_rows // n_batches
-            hooks.on_train_batch_end(batch, {"loss": total / n_seen})
+            logs = {"loss": total / n_seen, **self._measured()}
+            hooks.on_train_batch_end(batch, logs)
             if self.stop_training:
                 return total * n_rows / n_seen
         return total
@@ -278,13 +328,11 @@ class GraphTrainer(keras.Model):
                     return_losses=True,
                     **self._mode(training=True),
                 )
-                loss = self._loss_fn(
-                    self._targets(tf.gather(y, rows)),
-                    p,
-                    sample_weight=tf.gather(w, rows),
-                )
+                targets, factors = self._targets(tf.gather(y, rows)), tf.gather(w, rows)
+                loss = self._loss_fn(targets, p, sample_weight=factors)
                 loss = tf.add_n([loss, *penalties])
             self.optimizer.apply(tape.gradient(loss, values), weights.slots)
+            self._measure(targets, p, factors)
             weights.constrain(shapes)
             for variable, value in zip(weights.others, updated, strict=True):
                 assign(variable, value)
@@ -294,6 +342,11 @@ class GraphTrainer(keras.Model):
         losses = tf.TensorArray(tf.float32, tf.cast(last - first, tf.int32))
         _, losses = tf.while_loop(lambda batch, _: batch < last, step, (first, losses))
         return losses.stack()
+
+    def _measure(self, targets: Any, p: Any, factors: Any) -> None:
+        """Let the metrics see a batch."""
+        if self._has_metrics:
+            self.compute_metrics(None, targets, p, sample_weight=factors)
 
     def _mode(self, training: bool) -> dict[str, bool]:
         """`training`, for a network whose `call` takes it."""
@@ -316,6 +369,7 @@ class GraphTrainer(keras.Model):
         )
         labels, factors = tf.gather(y, rows), tf.gather(w, rows)
         factors = tf.math.divide_no_nan(factors, tf.reduce_mean(factors))
+        self._measure(self._targets(labels), p, factors)
         loss = self._loss_fn(self._targets(labels), p, sample_weight=factors)
         if self._outputs is not None:
             p = self._outputs.probabilities(p)

@@ -157,7 +157,7 @@ def train(
         **routed,
     )
     codes = np.arange(arch.n_classes)
-    backend.initialize(np.zeros((arch.n_classes, data.X.shape[1]), np.float32), codes)
+    backend.initialize(np.zeros((arch.n_classes, data.X.shape[1]), data.X.dtype), codes)
     try:
         backend.fit(
             data.X,
@@ -217,7 +217,7 @@ def _load(
     seeds = np.random.RandomState(seed).randint(
         2**31 - 1, size=len(trainer.noise_variables)
     )
-    fresh = [np.array([seed, 0]) for seed in seeds]
+    fresh = [np.array([seeds[i], 0]) for i in trainer.noise_sources]
     is_same = len(state.noise) == len(fresh)
     _assign(trainer.noise_variables, state.noise if is_same else fresh)
     if isinstance(arch, Architecture):
@@ -266,6 +266,8 @@ def _new_trainer(
             is_free=False,
             read_rows=lambda table: arch.arguments(network, table),
             outputs=arch.outputs,
+            metrics=arch.make_metrics(),
+            table_dtype=arch.table_dtype,
         )
     seeds = [0] * (2 * len(arch.rates))
     dropout = TunableDropout if is_shared else keras.layers.Dropout

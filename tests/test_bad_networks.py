@@ -136,14 +136,6 @@ BAD_FITS = {
     ),
     "stateful": ({"model": stateful}, "'memory' must not be stateful"),
     "noise of its own": ({"model": own_noise}, "layers that are known alone.*mine"),
-    "not plain": (
-        {
-            "model": lambda meta: network(
-                WithoutConfig(np.ones(3)), layers.Dense(3, activation="softmax")
-            )
-        },
-        "Keras can build again from its configuration.*WithoutConfig",
-    ),
     "an unknown parameter": (
         {"model": good, "model__unit": 3},
         r"model__unit must be a parameter of model.*Did you mean model__units\?",
@@ -208,13 +200,13 @@ def test_sequences_of_any_length_are_tried():
             ]
         )
 
-    sequences = np.resize(X, (len(X), 30, 2))
+    sequences = np.resize(X, (len(X), 320, 2))
     with pytest.raises(ValueError, match=r"draw random numbers in layers.*operations"):
         MCDropoutClassifier(model=any_length, epochs=1).fit(sequences, Y)
     with pytest.raises(ValueError, match=r"draw random numbers in layers.*operations"):
         MCDropoutClassifier.from_keras(any_length(None))
     # One that needs long sequences is tried when they come.
-    classifier = MCDropoutClassifier.from_keras(any_length(None, kernel=20))
+    classifier = MCDropoutClassifier.from_keras(any_length(None, kernel=300))
     with pytest.raises(ValueError, match=r"draw random numbers in layers.*operations"):
         classifier.predict_proba(sequences)
 
@@ -230,13 +222,30 @@ class StochasticDepth(layers.Layer):
         return x * keras.random.uniform((1,)) if training else x
 
 
-class OnlyInTraining(layers.Layer):
+class MoreThanNoise(layers.Layer):
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
         self.dropout = layers.Dropout(0.3, name="inner")
 
     def call(self, x, training=None):
-        return self.dropout(x, training=training) if training else x
+        return self.dropout(x, training=training) * (2 if training else 1)
+
+
+class InALoop(layers.Layer):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.dropout = layers.Dropout(0.3, name="inner")
+
+    def call(self, x, training=None):
+        def step(i, h):
+            return i + 1, self.dropout(h, training=training)
+
+        return keras.ops.while_loop(lambda i, h: i < 3, step, (0, x))[1]
+
+
+class AcrossRows(layers.Layer):
+    def call(self, x):
+        return x - keras.ops.mean(x, axis=0)
 
 
 class ShiftedDropout(layers.Dropout):
@@ -297,9 +306,18 @@ def two_of_one_name():
 
 UNSAMPLABLE = {
     "random depth": (lambda: [StochasticDepth()], "known alone.*random_uniform"),
-    "left out at inference": (
-        lambda: [OnlyInTraining(name="outer")],
-        "'inner' within 'outer' must be called whatever `training` is",
+    "more than noise": (
+        lambda: [MoreThanNoise(name="outer")],
+        r"must do nothing else in training mode.*one of \['outer'\] does",
+    ),
+    "in a loop": (lambda: [InALoop()], "'inner' must not draw inside a loop"),
+    "rows together": (
+        lambda: [layers.Dense(5, name="first"), AcrossRows(name="across")],
+        "each row by itself.*'across' gives depends on the other rows",
+    ),
+    "no configuration": (
+        lambda: [WithoutConfig(np.ones(5))],
+        "from its configuration.*\nGot the layer 'without_config.*of type WithoutCo",
     ),
     "another law": (
         lambda: [ShiftedDropout(0.3, name="mine")],

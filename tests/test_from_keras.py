@@ -289,15 +289,39 @@ def test_threads_predict_the_same():
         assert_array_equal(proba, results[0])
 
 
-def test_a_loss_of_logits_for_probabilities_is_not_tuned_with(digits):
-    X, y = digits
-    network = keras.Sequential(
-        [keras.Input((64,)), layers.Dropout(0.2), layers.Dense(10)]
-    )
-    network.compile("adam", "sparse_categorical_crossentropy")
-    classifier = MCDropoutClassifier.from_keras(network)
-    with pytest.raises(ValueError, match="must have from_logits=True"):
-        classifier.partial_fit(X, y)
+def compiled_with(loss, *last):
+    steps = [keras.Input((8,)), layers.Dropout(0.2), *last]
+    network = keras.Sequential(steps)
+    network.compile("adam", loss)
+    return network
+
+
+LOSSES_OF_OTHER_TASKS = {
+    "probabilities for logits": (
+        "sparse_categorical_crossentropy", 10, "must have from_logits=True",
+    ),
+    "one value": ("mse", 1, "as for regression"),
+    "several values": ("mae", 3, "as for regression"),
+    "several labels a row": (
+        keras.losses.BinaryCrossentropy(from_logits=True), 3, "as for several labels",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LOSSES_OF_OTHER_TASKS)
+def test_networks_compiled_for_another_task_are_refused(name):
+    loss, n_units, message = LOSSES_OF_OTHER_TASKS[name]
+    with pytest.raises(ValueError, match=message):
+        MCDropoutClassifier.from_keras(compiled_with(loss, layers.Dense(n_units)))
+
+
+def test_outputs_said_to_be_logits_may_have_any_loss():
+    network = compiled_with("mse", layers.Dense(3))
+    classifier = MCDropoutClassifier.from_keras(network, from_logits=True, n_samples=0)
+    X = np.random.RandomState(0).normal(size=(20, 8)).astype(np.float32)
+    expected = keras.ops.softmax(network.predict(X, verbose=0))
+    assert_allclose(classifier.predict_proba(X), expected, atol=1e-6)
+    classifier.set_params(epochs=1).fit(X, np.arange(20) % 3)
 
 
 def test_networks_adapted_to_other_data_do_not_share_a_trainer():
