@@ -153,7 +153,7 @@ class MCDropoutClassifier(ClassifierMixin, CallbackSupportMixin, BaseEstimator):
         these.)
     history_ : dict of list of float
         "loss" of each epoch, and "val_loss" and "val_accuracy" of those that were
-        trained with early stopping.
+        trained with early stopping; and the metrics that a `model` is compiled with.
     n_iter_ : int
         Epochs trained.
 
@@ -181,8 +181,8 @@ class MCDropoutClassifier(ClassifierMixin, CallbackSupportMixin, BaseEstimator):
     what is set as ``model__name``. Keras's default initializers are seeded from
     `random_state` meanwhile. The network ends in a softmax, in logits or, for two
     classes, in a single sigmoid or logit, which is read from its last activation. A
-    network that is compiled is trained with its own optimizer and loss (of its metrics
-    none is computed), any other by cross-entropy. Rows may have any shape; a network
+    network that is compiled is trained with its own optimizer and loss, any other by
+    cross-entropy. Rows may have any shape; a network
     of several inputs takes a dict of arrays, by the names of the inputs, or a table
     with the values of one input after the other. What draws: Dropout, SpatialDropout,
     GaussianDropout, AlphaDropout, GaussianNoise, layers derived from them, and dropout
@@ -190,8 +190,10 @@ class MCDropoutClassifier(ClassifierMixin, CallbackSupportMixin, BaseEstimator):
     recurrent layer's is the same at all steps), and all other layers are in inference
     mode. What comes before the first of them is computed once, but in networks whose
     layers branch, for each group of draws; a model with a `call` of its own is computed
-    once a draw from the start. Each kind of network is tried out before it is trained,
-    and one that can't be drawn from so is refused, if possible with the layer's name.
+    once a draw from the start. Each kind of network is tried before it is trained: its
+    numbers must be Keras's own, at rest and mask by mask. One whose layers can't be
+    called on many draws at once is computed anew for each draw, with a warning; one
+    that can't be drawn from is refused, if possible with the layer's name.
 
     The defaults were chosen by log-loss, accuracy and time over sixteen tables
     (``benchmarks/run.py defaults``).
@@ -399,13 +401,14 @@ class MCDropoutClassifier(ClassifierMixin, CallbackSupportMixin, BaseEstimator):
         ------
         ValueError
             If the outputs do not fit `classes` or are not probabilities, if it can't
-            be said what they are, if a layer draws at random in a way that is not
-            known, or if Keras can't build the model again from its configuration.
+            be said what they are, if the model was compiled for another task, if it
+            can't be drawn from as Keras would (see Notes of the class), or if Keras
+            can't build it again from its configuration.
 
         Warns
         -----
         UserWarning
-            If nothing in the model can be sampled.
+            If nothing in the model can be sampled, or only in a slower way.
 
         Examples
         --------
