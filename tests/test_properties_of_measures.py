@@ -104,11 +104,11 @@ def test_layout_and_type_of_the_draws_do_not_matter(draws, name):
 
 @pytest.mark.parametrize("name", MEASURES)
 def test_draws_are_probabilities_to_a_thousandth(name):
-    near = np.array([[[0.5, 0.5 + 0.9e-3]], [[0.5, 0.5 - 0.9e-3]]])
+    near = np.array([[[0.5, 0.5 + 0.998e-3]], [[0.5, 0.5 - 0.998e-3]]])
     assert MEASURES[name](near).shape == (1,)
-    one_row_off = np.array([[[0.5, 0.5], [0.5, 0.5 + 1.1e-3]]])
+    one_row_off = np.array([[[0.5, 0.5], [0.5, 0.5 + 1.002e-3]]])
     below_zero = np.array([[[1 + 1e-9, -1e-9]]])
-    for far in (one_row_off, one_row_off - 1.1e-3, below_zero, near * np.nan):
+    for far in (one_row_off, one_row_off - 1.002e-3, below_zero, near * np.nan):
         with pytest.raises(ValueError, match="must hold probabilities"):
             MEASURES[name](far)
 
@@ -240,6 +240,15 @@ def test_the_coverage_is_nine_tenths_unless_it_is_given():
         assert_allclose(accuracy, 1 - risk)
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_uncertainties_that_are_no_numbers_are_named(bad):
+    message = "Input uncertainty contains (NaN|infinity)"
+    with pytest.raises(ValueError, match=message):
+        metrics.aurc([0, 1], [0, 1], [0.5, bad])
+    with pytest.raises(ValueError, match=message):
+        metrics.ood_detection_auroc([0.5, bad], [1.0])
+
+
 def share_of_pairs(lower, upper):
     pairs = list(itertools.product(lower, upper))
     return sum((a < b) + (a == b) / 2 for a, b in pairs) / len(pairs)
@@ -310,9 +319,20 @@ def test_calibration_errors_are_gaps_bin_by_bin(labelled, n_bins, strategy):
     assert_allclose(found, statistics.fmean(of_class), atol=1e-12)
 
 
-@pytest.mark.parametrize(
-    "score", [metrics.top_label_calibration_error, metrics.classwise_calibration_error]
-)
+CALIBRATION = [metrics.top_label_calibration_error, metrics.classwise_calibration_error]
+
+
+@pytest.mark.parametrize("score", CALIBRATION)
+def test_probabilities_in_single_precision_fall_into_the_bins_of_their_values(score):
+    """0.7 in single precision is below 0.7, and times ten rounds to 7."""
+    rng = np.random.RandomState(0)
+    second = (rng.randint(11, size=60) / 10).astype(np.float32)
+    proba = np.column_stack([1 - second, second])
+    y = rng.randint(2, size=60)
+    assert score(y, proba, n_bins=10) == score(y, proba.astype(float), n_bins=10)
+
+
+@pytest.mark.parametrize("score", CALIBRATION)
 def test_there_are_fifteen_uniform_bins_unless_others_are_asked_for(score):
     rng = np.random.RandomState(0)
     proba = rng.dirichlet(np.ones(3), size=400)
@@ -328,6 +348,7 @@ def test_there_are_fifteen_uniform_bins_unless_others_are_asked_for(score):
         ({"y_true": [0, 1, 0]}, "inconsistent numbers of samples"),
         ({"y_prob": [[1.0, 0.0], [np.nan, 0.5]]}, "y_prob contains NaN"),
         ({"labels": [0, 0]}, "labels must be sorted"),
+        ({"labels": [0, 2, 1], "y_prob": np.eye(3)[:2]}, "labels must be sorted"),
         ({"y_prob": [[1.0, 0.0], [-1e-9, 1.0]]}, r"Got values from -1e-09 to 1\."),
         ({"y_prob": [[1.0, 0.0], [0.0, 1.001]]}, r"Got values from 0 to 1\."),
     ],

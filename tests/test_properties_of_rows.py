@@ -203,6 +203,46 @@ def test_each_row_counts_by_its_weight_times_that_of_its_class(table, class_weig
     assert_array_equal(counts[expected > 0], (w if is_repeated else w**0)[expected > 0])
 
 
+THREE = np.zeros((3, 1), np.float32), np.array([0, 1, 2])
+NAMES = np.array(["a", "b", "c"])
+
+
+def test_rows_are_repeated_up_to_ten_times_their_number():
+    rows, _ = training_rows(*THREE, np.array([1.0, 1.0, 28.0]), None, NAMES)
+    assert len(rows) == 30
+    rows, weights = training_rows(*THREE, np.array([1.0, 1.0, 29.0]), None, NAMES)
+    assert len(rows) == 3
+    assert_allclose(weights, np.array([3, 3, 87]) / 31, rtol=1e-6)
+
+
+@pytest.mark.parametrize("class_weight", [None, "balanced"])
+@pytest.mark.parametrize(
+    "weights",
+    [[1e-150, 1e150, 1e150], [2e307, 3e307, 5e307], [2e-308, 1e-308, 0.5]],
+)
+def test_weights_far_apart_or_near_the_largest_number_stay_finite(
+    weights, class_weight
+):
+    X, y = np.zeros((4, 1), np.float32), np.array([0, 0, 1, 2])
+    weights = np.array([weights[0], *weights])  # the first class has two rows
+    rows, found = training_rows(X, y, weights, class_weight, NAMES)
+    assert np.isfinite(found).all()
+    assert_allclose(found[rows].mean(), 1, rtol=1e-6)
+
+
+def test_class_weights_must_leave_something_to_train_on():
+    with pytest.raises(ValueError, match=r"must give some class in y a positive"):
+        training_rows(*THREE, None, {"a": 0, "b": 0.0, "c": 0}, NAMES)
+    rows, _ = training_rows(*THREE, None, {"a": 0, "b": 0.0}, NAMES)
+    assert_array_equal(rows, [2])
+
+
+@pytest.mark.parametrize("bad", [-1e-9, -0.5, np.inf, np.nan, "1", None])
+def test_each_class_weight_must_be_a_finite_number_that_is_not_negative(bad):
+    with pytest.raises(ValueError, match="must give finite weights of at least 0"):
+        training_rows(*THREE, None, {"a": 1.0, "b": bad, "c": 2}, NAMES)
+
+
 @given(st.lists(st.integers(1, 6), min_size=2, max_size=4), st.floats(0.01, 0.5), SEEDS)
 def test_validation_takes_its_share_and_leaves_rows_of_every_class(
     counts, fraction, seed
