@@ -206,7 +206,9 @@ def plain():
 
 
 @quiet
-@pytest.mark.parametrize("change", ["emptied", "cut", "altered", "deleted"])
+@pytest.mark.parametrize(
+    "change", ["emptied", "cut", "altered", "deleted", "made a folder"]
+)
 @pytest.mark.parametrize("name", ["output.pkl", "metadata.json"])
 def test_an_entry_of_the_memory_that_was_damaged_is_trained_again(
     tmp_path, plain, name, change
@@ -214,8 +216,10 @@ def test_an_entry_of_the_memory_that_was_damaged_is_trained_again(
     assert_array_equal(cached_fit(tmp_path), plain)
     (path,) = tmp_path.rglob(name)
     whole = path.read_bytes()
-    if change == "deleted":
+    if change in ("deleted", "made a folder"):
         path.unlink()
+        if change == "made a folder":
+            (path / "with a folder").mkdir(parents=True)
     else:
         path.write_bytes(
             {

@@ -135,7 +135,7 @@ def test_chunks_and_groups_of_draws_change_nothing(case, monkeypatch):
     monkeypatch.setattr("skmcdropout._sampling.CHUNK_FLOATS", 1)
     monkeypatch.setattr("skmcdropout._engines.CHUNK_FLOATS", 1)
     monkeypatch.setattr("skmcdropout._engines.GROUP_FLOATS", 2000)
-    assert_allclose(classifier.sample_proba(X), expected, atol=2e-6)
+    assert_allclose(classifier.sample_proba(X), expected, atol=1e-5)
 
 
 def test_a_pickled_copy_predicts_the_same(case):
