@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn import config_context
 from sklearn.calibration import calibration_curve
 from sklearn.datasets import load_iris
 from sklearn.inspection import permutation_importance
@@ -263,6 +264,25 @@ def test_scorers_go_where_scorers_go(iris):
         classifier.fit(X, y), X, y, scoring=scorer, n_repeats=2, random_state=0
     )
     assert_array_equal(importance.importances.shape, (4, 2))
+
+
+def test_a_pipeline_of_a_classifier_alone_is_scored_as_the_classifier(iris):
+    X, y = iris
+    classifier = MCDropoutClassifier((20,), epochs=2, n_samples=20, random_state=0)
+    alone = make_pipeline(classifier).fit(X, y)
+    scorer = make_uncertainty_scorer("neg_aurc", "mutual_information")
+    unsure = alone[-1].predict_uncertainty(X, "mutual_information")
+    assert scorer(alone, X, y) == -aurc(y, alone.predict(X), unsure)
+
+
+def test_a_scorer_asks_for_no_metadata_where_they_are_routed(iris):
+    X, y = iris
+    classifier = MCDropoutClassifier((20,), epochs=2, n_samples=20, random_state=0)
+    scorer = make_uncertainty_scorer()
+    plain = cross_validate(classifier, X, y, scoring=scorer, cv=2)
+    with config_context(enable_metadata_routing=True):
+        routed = cross_validate(classifier, X, y, scoring=scorer, cv=2)
+    assert_array_equal(routed["test_score"], plain["test_score"])
 
 
 def test_a_scorer_takes_no_metadata(moons_classifier, moons):

@@ -68,6 +68,18 @@ def test_several_curves_share_axes(pipeline, moons):
     assert display.ax_ is not axis
 
 
+def test_a_curve_without_name_and_area_has_no_legend():
+    display = RiskCoverageDisplay([0.5, 1.0], [0.0, 0.25]).plot()
+    assert display.ax_.get_legend() is None
+    assert_array_equal(display.line_.get_ydata(), [0.0, 0.25])
+
+
+def test_histograms_of_rows_from_here_alone_have_no_other_group(pipeline, moons):
+    display = UncertaintyHistogramDisplay.from_estimator(pipeline, *moons)
+    assert set(display.groups) == {"right", "wrong"}
+    assert sum(map(len, display.groups.values())) == len(moons[1])
+
+
 def test_histograms_hold_each_group_whole(pipeline, moons):
     X, y = moons
     display = UncertaintyHistogramDisplay.from_estimator(
@@ -114,6 +126,16 @@ def test_surfaces_are_the_measures_on_a_grid(pipeline, moons):
         "class 0",
         "class 1",
     ]
+
+
+def test_surfaces_are_drawn_where_they_are_asked_for(pipeline, moons):
+    figure, axes = plt.subplots(1, 3)
+    display = UncertaintySurfaceDisplay.from_estimator(
+        pipeline, moons[0], grid_resolution=5, axes=axes
+    )
+    assert list(display.ax_) == list(axes)
+    assert display.figure_ is figure
+    assert [len(axis.get_images()) for axis in axes] == [1, 1, 1]
 
 
 def test_surfaces_need_two_features(digits):

@@ -283,7 +283,7 @@ def test_long_predictions_show_a_bar_over_rows(moons, params, monkeypatch, capsy
     clf.predict_proba(moons[0])
     assert capsys.readouterr().out == ""
     clf.set_params(verbose=1)
-    assert_array_equal(clf.predict_proba(moons[0]), expected)
+    assert_allclose(clf.predict_proba(moons[0]), expected, atol=1e-6)
     shown = capsys.readouterr().out
     assert "300/300" in shown
     assert "/row" in shown

@@ -1,0 +1,195 @@
+"""What fits and predictions leave as they found it, and what they never touch."""
+
+import logging
+import os
+import pickle
+import random
+import signal
+import socket
+import tempfile
+import threading
+import warnings
+
+import joblib
+import keras
+import numpy as np
+import pytest
+import sklearn
+import tensorflow as tf
+from numpy.testing import assert_array_equal
+
+from skmcdropout import MCDropoutClassifier, RejectingClassifier
+
+X = np.random.RandomState(0).normal(size=(30, 3))
+Y = np.arange(30) % 3
+
+
+def build(meta, dropout_rate):
+    return keras.Sequential(
+        [
+            keras.Input((meta["n_features_in_"],)),
+            keras.layers.Dense(4, activation="relu"),
+            keras.layers.Dropout(dropout_rate),
+            keras.layers.Dense(meta["n_classes_"], activation="softmax"),
+        ]
+    )
+
+
+def mlp():
+    return MCDropoutClassifier((4,), epochs=2, n_samples=5, random_state=0)
+
+
+def use(classifier):
+    """Everything there is to do with a classifier, but for files."""
+    classifier.fit(X, Y)
+    classifier.partial_fit(X, Y)
+    classifier.predict(X)
+    classifier.predict_uncertainty(X)
+    classifier.sample_proba(X)
+    pickle.loads(pickle.dumps(classifier)).predict_log_proba(X)
+
+
+def fail(classifier, table):
+    with pytest.raises(ValueError, match=r"NaN|loss became"):
+        classifier.fit(table, Y)
+
+
+USES = {
+    "mlp": lambda: use(mlp()),
+    "early stopping": lambda: use(mlp().set_params(early_stopping=True)),
+    "callbacks": lambda: use(mlp().set_params(callbacks=keras.callbacks.Callback())),
+    "model": lambda: use(MCDropoutClassifier(model=build, epochs=2, random_state=0)),
+    "from_keras": lambda: MCDropoutClassifier.from_keras(
+        mlp().fit(X, Y).model_, n_samples=5
+    ).predict(X),
+    "rejecting": lambda: RejectingClassifier(mlp(), cv=2).fit(X, Y).accept(X),
+    "an error": lambda: fail(mlp(), X * np.nan),
+    "a failed fit": lambda: fail(
+        mlp().set_params(optimizer=keras.optimizers.SGD(1e38)), X
+    ),
+}
+
+
+def settings():
+    """What is set for the whole process, by name."""
+    root = logging.getLogger()
+    return {
+        "python's generator": random.getstate(),
+        "numpy's generator": str(np.random.get_state()),
+        "tensorflow's generator": tf.random.get_global_generator()
+        .state.numpy()
+        .tolist(),
+        "tensorflow's seed": tf.compat.v1.get_seed(None),
+        "numpy's errors": np.geterr(),
+        "numpy's printing": np.get_printoptions(),
+        "warnings": list(warnings.filters),
+        "how warnings are shown": warnings.showwarning,
+        "environment": dict(os.environ),
+        "folder": os.getcwd(),
+        "scikit-learn's configuration": sklearn.get_config(),
+        "floatx": keras.config.floatx(),
+        "epsilon": keras.config.epsilon(),
+        "image_data_format": keras.config.image_data_format(),
+        "dtype policy": keras.config.dtype_policy().name,
+        "custom objects": dict(keras.saving.get_custom_objects()),
+        "tracebacks": keras.config.is_traceback_filtering_enabled(),
+        "log of keras": keras.config.is_interactive_logging_enabled(),
+        "eager functions": tf.config.functions_run_eagerly(),
+        "eager mode": tf.executing_eagerly(),
+        "soft placement": tf.config.get_soft_device_placement(),
+        "threads of tensorflow": (
+            tf.config.threading.get_inter_op_parallelism_threads(),
+            tf.config.threading.get_intra_op_parallelism_threads(),
+        ),
+        "log handlers": list(root.handlers),
+        "log levels": (root.level, tf.get_logger().level, logging.root.disabled),
+        "signals": [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)],
+        "threads": sorted(thread.name for thread in threading.enumerate()),
+    }
+
+
+@pytest.mark.parametrize("name", USES)
+def test_settings_of_the_process_stay_as_they_are(name):
+    USES[name]()  # whatever is imported on first use
+    before = settings()
+    USES[name]()
+    after = settings()
+    assert {n for n in before if before[n] != after[n]} == set()
+
+
+@pytest.mark.parametrize("name", USES)
+def test_no_file_is_left_in_the_folder_or_among_temporary_files(
+    name, tmp_path, monkeypatch
+):
+    work, temporary = tmp_path / "work", tmp_path / "temporary"
+    work.mkdir()
+    temporary.mkdir()
+    monkeypatch.chdir(work)
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    USES[name]()
+    assert sorted(tmp_path.rglob("*")) == [temporary, work]
+
+
+@pytest.fixture
+def no_network(monkeypatch):
+    """Every way to another machine raises."""
+
+    def refuse(*args, **kwargs):
+        raise AssertionError(f"a connection was asked for: {args}")
+
+    for name in ("connect", "connect_ex", "bind", "sendto"):
+        monkeypatch.setattr(socket.socket, name, refuse)
+    for name in ("create_connection", "getaddrinfo", "gethostbyname"):
+        monkeypatch.setattr(socket, name, refuse)
+
+
+def test_the_fixture_that_forbids_connections_does(no_network):
+    with pytest.raises(AssertionError, match="a connection was asked for"):
+        socket.create_connection(("localhost", 9))
+    with socket.socket() as s, pytest.raises(AssertionError, match="asked for"):
+        s.connect(("localhost", 9))
+
+
+@pytest.mark.parametrize("name", USES)
+def test_no_connection_is_opened(name, no_network):
+    USES[name]()
+
+
+def test_no_connection_is_opened_for_files(no_network, tmp_path):
+    classifier = mlp().set_params(memory=str(tmp_path / "cache")).fit(X, Y)
+    classifier.model_.save(tmp_path / "network.keras")
+    joblib.dump(classifier, tmp_path / "classifier.joblib")
+    loaded = joblib.load(tmp_path / "classifier.joblib")
+    assert_array_equal(loaded.predict(X), classifier.predict(X))
+
+
+@pytest.mark.parametrize("seed", ["python", "numpy", "keras"])
+def test_seeds_of_the_process_change_no_number(seed):
+    expected = mlp().fit(X, Y).sample_proba(X)
+    states = random.getstate(), np.random.get_state()
+    try:
+        {"python": random.seed, "numpy": np.random.seed, "keras": tf.random.set_seed}[
+            seed
+        ](7)
+        assert_array_equal(mlp().fit(X, Y).sample_proba(X), expected)
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+        tf.random.set_seed(None)
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "float64"])
+def test_the_policy_of_keras_changes_no_number(policy):
+    expected = mlp().fit(X, Y).sample_proba(X)
+    before = keras.config.dtype_policy()
+    try:
+        keras.config.set_dtype_policy(policy)
+        assert_array_equal(mlp().fit(X, Y).sample_proba(X), expected)
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def test_warnings_as_errors_and_strict_numpy_are_no_trouble():
+    with warnings.catch_warnings(), np.errstate(all="raise"):
+        warnings.simplefilter("error")
+        use(mlp())
