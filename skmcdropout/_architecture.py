@@ -62,13 +62,15 @@ def rates_by_layer(
             )
     try:
         given = np.asarray(dropout_rate, dtype=float)
-        is_valid = given.ndim <= 1 and bool(((given >= 0) & (given < 1)).all())
+        is_valid = given.ndim <= 1 and bool(
+            ((given >= 0) & (given.astype(np.float32) < 1)).all()
+        )
     except (TypeError, ValueError):
         is_valid = False
     if not is_valid:
         raise ValueError(
-            "dropout_rate must be a float in the range [0, 1) or a sequence of them. "
-            f"Got {dropout_rate!r} instead."
+            "dropout_rate must be a float in the range [0, 1), in single precision, or "
+            f"a sequence of them. Got {dropout_rate!r} instead."
         )
     rates = given.tolist() if given.ndim else [float(given)] * n_positions
     if len(rates) != n_positions:

@@ -5,6 +5,8 @@ Public in `skmcdropout.metrics`.
 
 from __future__ import annotations
 
+from numbers import Integral
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
@@ -146,6 +148,10 @@ def _calibration_error(
     happened: NDArray[np.bool_], probability: Floats, n_bins: int, strategy: str
 ) -> float:
     """Mean over rows of how far frequency and mean probability of a bin are apart."""
+    if not isinstance(n_bins, Integral) or isinstance(n_bins, bool) or n_bins < 1:
+        raise ValueError(
+            f"n_bins must be an int of at least 1. Got {n_bins!r} instead."
+        )
     if strategy == "uniform":
         bins = np.minimum((probability * n_bins).astype(int), n_bins - 1)
     elif strategy == "quantile":

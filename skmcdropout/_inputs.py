@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,11 +89,15 @@ def _exactly(table: NDArray[Any], dtype: Any, spec: InputSpec) -> NDArray[Any]:
 
 def _single(X: Rows) -> Floats:
     if isinstance(X, Mapping):
-        raise ValueError(
-            "X must be one array for a network with one input. "
-            f"Got a dict of {sorted(X)} instead."
-        )
+        _refuse_dict(X)
     return X
+
+
+def _refuse_dict(X: Mapping[str, Any]) -> NoReturn:
+    raise ValueError(
+        "X must be one array for a network with one input. "
+        f"Got a dict of {sorted(X)} instead."
+    )
 
 
 def _fitted(array: Floats, spec: InputSpec) -> Floats:
@@ -154,7 +158,7 @@ def _split(X: Floats, inputs: Sequence[InputSpec]) -> list[Floats]:
 def check_rows(estimator: BaseEstimator, X: Any) -> Rows:
     """`X` for a prediction, finite."""
     if _is_dict(X):
-        return _checked_dict(X)
+        return _checked_dict(X, estimator)
     return validate_data(estimator, X, reset=False, **_wanted(estimator))
 
 
@@ -164,7 +168,7 @@ def check_rows_and_labels(
     """`X` and `y` for training, of the same length."""
     if not _is_dict(X):
         return validate_data(estimator, X, y, reset=reset, **_wanted(estimator))
-    arrays = _checked_dict(X)
+    arrays = _checked_dict(X, estimator)
     stand_in = np.zeros((len(next(iter(arrays.values()))), 1))
     _, labels = check_X_y(stand_in, y, estimator=estimator)
     return arrays, labels
@@ -181,8 +185,10 @@ def _is_dict(X: Any) -> bool:
     return isinstance(X, Mapping) and not issparse(X)  # some sparse arrays are dicts
 
 
-def _checked_dict(X: Mapping[str, Any]) -> dict[str, Floats]:
+def _checked_dict(X: Mapping[str, Any], estimator: BaseEstimator) -> dict[str, Floats]:
     """A dict of arrays, one for each input of a network."""
+    if estimator.model is None:
+        _refuse_dict(X)
     if not X:
         raise ValueError("X, a dict, must hold an array for each input. Got none.")
     arrays = {

@@ -193,7 +193,7 @@ def risk_at_coverage(
             f"coverage must be a float in the range (0, 1]. Got {coverage!r} instead."
         )
     risks = _risks(y_true, y_pred, uncertainty)
-    n_kept = int(np.ceil(round(coverage * len(risks), 6)))
+    n_kept = max(1, int(np.ceil(round(coverage * len(risks), 6))))
     return float(risks[n_kept - 1])
 
 
@@ -311,6 +311,12 @@ def _errors(
     true, predicted = column_or_1d(y_true), column_or_1d(y_pred)
     values = _uncertainty(uncertainty)
     check_consistent_length(true, predicted, values)
+    kinds = {x.dtype.kind in "US" for x in (true, predicted) if x.dtype.kind != "O"}
+    if len(kinds) > 1:
+        raise ValueError(
+            "y_true and y_pred must hold labels of one type. Got strings and numbers: "
+            f"{true.dtype} and {predicted.dtype}."
+        )
     return (true != predicted).astype(np.float64), values
 
 
