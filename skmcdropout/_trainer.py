@@ -81,11 +81,14 @@ class GraphTrainer(keras.Model):
         read_rows: Callable[[Any], Any] = lambda x: x,
         outputs: Outputs | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(dtype="float32")  # whatever Keras's global policy is
         self.network = network
         self.outputs = [network.name]  # scikeras counts them
         # scikeras compares this loss with the one it is told; `loss` it never sees.
         self.compile(optimizer, keras.losses.SparseCategoricalCrossentropy())
+        # There is one replica. To sum over it, TensorFlow would register a gradient
+        # for each graph and never let go of either (3 MB).
+        optimizer._all_reduce_sum_gradients = lambda pairs: pairs
         self._loss_fn = loss
         self._read_rows = read_rows
         self._outputs = outputs
@@ -157,6 +160,8 @@ class GraphTrainer(keras.Model):
         x: NDArray[np.float32],
         y: NDArray[Any],
         *,
+        table: NDArray[np.float32],
+        labels: NDArray[np.int64],
         loss_weights: NDArray[np.float32],
         rows: NDArray[np.int64],
         validation_rows: NDArray[np.int64],
@@ -168,9 +173,10 @@ class GraphTrainer(keras.Model):
         verbose: int,
         **unused: Any,
     ) -> keras.callbacks.History:
-        """Train on `rows` of the data, shuffled anew each epoch, in even batches.
+        """Train on `rows` of `table`, shuffled anew each epoch, in even batches.
 
-        Where nobody watches, several short epochs are one call.
+        `x` and `y` are what scikeras made of a stand-in. Where nobody watches, several
+        short epochs are one call.
         """
         n_batches = -(-len(rows) // batch_size)
         hooks = keras.callbacks.CallbackList(
@@ -187,8 +193,8 @@ class GraphTrainer(keras.Model):
         n_together = 1 if is_watched else max(1, UNWATCHED_ROWS // len(rows))
         data = (
             list(self._weights.shapes),
-            tf.constant(x),
-            tf.constant(y.ravel(), tf.int32),
+            tf.constant(table),
+            tf.constant(labels, tf.int32),
             tf.constant(loss_weights),
         )
         held = tf.constant(validation_rows)
@@ -283,7 +289,8 @@ class GraphTrainer(keras.Model):
                     p,
                     sample_weight=tf.gather(w, rows),
                 )
-                loss = tf.add_n([loss, *penalties])
+                parts = [tf.cast(part, tf.float32) for part in (loss, *penalties)]
+                loss = tf.add_n(parts)
             self.optimizer.apply(tape.gradient(loss, values), weights.slots)
             weights.constrain(shapes)
             for variable, value in zip(weights.others, updated, strict=True):

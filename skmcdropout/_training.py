@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from skmcdropout._architecture import Architecture
 from skmcdropout._blueprint import Blueprint
 from skmcdropout._latest import Idle
-from skmcdropout._network import build_network
+from skmcdropout._network import build_network, single_precision
 from skmcdropout._trainer import GraphTrainer, TunableDropout
 from skmcdropout._weights import assign, is_elementwise
 
@@ -157,11 +157,16 @@ def train(
         **routed,
     )
     codes = np.arange(arch.n_classes)
-    backend.initialize(np.zeros((arch.n_classes, data.X.shape[1]), np.float32), codes)
+    stand_in = np.zeros((arch.n_classes, 1), np.float32)
+    with single_precision():
+        backend.initialize(stand_in, codes)
+    backend.feature_encoder_ = backend.target_encoder_ = _Unchanged()
     try:
         backend.fit(
-            data.X,
-            data.y,
+            stand_in,
+            codes,
+            table=data.X,
+            labels=data.y,
             loss_weights=data.loss_weights,
             rows=data.rows,
             validation_rows=data.validation_rows,
@@ -176,6 +181,14 @@ def train(
     if is_shared:
         _idle.give_back(_key(arch, trainer.optimizer), trainer)
     return trained
+
+
+class _Unchanged:
+    """Stands in for scikeras's encoders, which obey scikit-learn's `set_output`."""
+
+    def transform(self, data: Any) -> Any:
+        """`data` as it is."""
+        return data
 
 
 class _EpochHooks(keras.callbacks.Callback):
