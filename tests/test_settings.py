@@ -1,4 +1,4 @@
-"""Global settings of scikit-learn and Keras change nothing, and are left as they are."""
+"""Global settings of scikit-learn and Keras change nothing and stay as they are."""
 
 import contextlib
 import gc
