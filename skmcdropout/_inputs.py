@@ -118,9 +118,11 @@ def check_rows(estimator: BaseEstimator, X: Any) -> Rows:
     if _is_dict(X):
         return _checked_dict(X)
     is_any_shape = estimator.model is not None
-    return validate_data(
-        estimator, X, dtype=np.float32, reset=False, allow_nd=is_any_shape
-    )
+    with np.errstate(over="ignore"):  # what overflows is refused as infinite
+        array = validate_data(
+            estimator, X, dtype=np.float32, reset=False, allow_nd=is_any_shape
+        )
+    return _one_zero(array)
 
 
 def check_rows_and_labels(
@@ -129,9 +131,11 @@ def check_rows_and_labels(
     """`X` and `y` for training, of the same length."""
     is_any_shape = estimator.model is not None
     if not _is_dict(X):
-        return validate_data(
-            estimator, X, y, dtype=np.float32, reset=reset, allow_nd=is_any_shape
-        )
+        with np.errstate(over="ignore"):
+            array, labels = validate_data(
+                estimator, X, y, dtype=np.float32, reset=reset, allow_nd=is_any_shape
+            )
+        return _one_zero(array), labels
     arrays = _checked_dict(X)
     stand_in = np.zeros((len(next(iter(arrays.values()))), 1))
     _, labels = check_X_y(stand_in, y, estimator=estimator)
@@ -146,18 +150,25 @@ def _checked_dict(X: Mapping[str, Any]) -> dict[str, Floats]:
     """A dict of arrays, one for each input of a network."""
     if not X:
         raise ValueError("X, a dict, must hold an array for each input. Got none.")
-    arrays = {
-        name: check_array(
-            array,
-            dtype=np.float32,
-            allow_nd=True,
-            ensure_2d=False,
-            input_name=f"X[{name!r}]",
-        )
-        for name, array in X.items()
-    }
+    with np.errstate(over="ignore"):
+        arrays = {
+            name: check_array(
+                array,
+                dtype=np.float32,
+                allow_nd=True,
+                ensure_2d=False,
+                input_name=f"X[{name!r}]",
+            )
+            for name, array in X.items()
+        }
     check_consistent_length(*arrays.values())
-    return arrays
+    return {name: _one_zero(array) for name, array in arrays.items()}
+
+
+def _one_zero(array: Floats) -> Floats:
+    """The array with 0.0 for -0.0, so that equal rows are the same row to a network."""
+    has_other = np.signbit(array[array == 0]).any()
+    return array + array.dtype.type(0) if has_other else array
 
 
 def take(X: Rows, rows: Any) -> Rows:

@@ -50,7 +50,6 @@ def fitted():
     return MCDropoutClassifier((5,), epochs=2, n_samples=7, random_state=0).fit(X, Y)
 
 
-@pytest.mark.filterwarnings("ignore:overflow encountered in cast")
 @pytest.mark.parametrize("name", BAD_FITS)
 def test_bad_data_for_fit(fitted, name):
     arguments, message = BAD_FITS[name]

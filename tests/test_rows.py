@@ -50,7 +50,10 @@ def test_rows_of_plus_and_minus_one_have_hashes_of_their_own():
     X = np.ascontiguousarray(X, dtype=np.float32)
     assert len(np.unique(_rows._hashes(X, np.zeros(len(X), int)))) == 2**14
     pair = np.array(
-        [signs("+----+++--+---+-+--+++++-----+"), signs("--++--++-+-++-++++-+-+-++-++++")]
+        [
+            signs("+----+++--+---+-+--+++++-----+"),
+            signs("--++--++-+-++-++++-+-+-++-++++"),
+        ]
     )
     first, second = _rows._hashes(pair, np.zeros(2, int))
     assert first != second
