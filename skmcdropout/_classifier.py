@@ -108,7 +108,9 @@ class MCDropoutClassifier(
         Passes over the training data, at most.
     early_stopping : bool, default=False
         Hold out a stratified `validation_fraction`, stop `fit` when its log-loss has
-        not improved for `n_iter_no_change` epochs and restore the best weights.
+        not improved for `n_iter_no_change` epochs and restore the best weights. Rows
+        and classes weigh as they do in training. Where the lowest log-loss is reached
+        again, to within 1e-4, the training loss decides what is better.
     validation_fraction : float, default=0.1
         Share of the training data held out for early stopping.
     n_iter_no_change : int, default=10

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import math
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -57,6 +58,10 @@ def _import_scikeras() -> ModuleType:
 scikeras_wrappers = _import_scikeras()
 
 LOSS = keras.losses.SparseCategoricalCrossentropy
+
+#: Log-losses, in nats, that differ by less are the same to early stopping; `tol` of
+#: scikit-learn's `MLPClassifier`.
+TOLERANCE = 1e-4
 
 #: Compiled trainers, for the next fit that they can serve.
 _idle = Idle()
@@ -130,11 +135,7 @@ def train(
 
     callbacks = list(callbacks)
     if len(data.validation_rows):
-        callbacks.append(
-            keras.callbacks.EarlyStopping(
-                patience=recipe.n_iter_no_change, restore_best_weights=True
-            )
-        )
+        callbacks.append(_EarlyStopping(recipe.n_iter_no_change))
     if watcher is not None:
         # It comes after the history, so that this holds the epoch that it is told of.
         history = keras.callbacks.History()
@@ -189,6 +190,38 @@ class _Unchanged:
     def transform(self, data: Any) -> Any:
         """`data` as it is."""
         return data
+
+
+class _EarlyStopping(keras.callbacks.Callback):
+    """Stops after `patience` epochs in which nothing improved; restores the best.
+
+    Where the validation loss is as low as it was, to within `TOLERANCE`, the training
+    loss decides. With few validation rows, or few that weigh anything, the first says
+    nothing any more once these are predicted right.
+    """
+
+    def __init__(self, patience: int) -> None:
+        super().__init__()
+        self._patience = patience
+        self._lowest = self._lowest_in_training = math.inf
+        self._n_waited = 0
+        self._best: Sequence[NDArray[Any]] | None = None
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        loss, in_training = logs["val_loss"], logs["loss"]
+        is_lower = loss < self._lowest - TOLERANCE
+        is_as_low = loss <= self._lowest + TOLERANCE
+        self._lowest = min(self._lowest, loss)  # which may be NaN
+        self._n_waited += 1
+        if is_lower or (is_as_low and in_training < self._lowest_in_training):
+            self._lowest_in_training = in_training
+            self._best, self._n_waited = self.model.get_weights(), 0
+        if self._n_waited >= self._patience:
+            self.model.stop_training = True
+
+    def on_train_end(self, logs: Any = None) -> None:
+        if self._best is not None:
+            self.model.set_weights(self._best)
 
 
 class _EpochHooks(keras.callbacks.Callback):
