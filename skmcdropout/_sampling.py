@@ -275,9 +275,12 @@ def _mean(x: Any) -> Any:
     shape = tf.shape(x)
     n_grouped = shape[0] // GROUP_DRAWS * GROUP_DRAWS
     groups = tf.reshape(x[:n_grouped], tf.concat([[-1, GROUP_DRAWS], shape[1:]], 0))
-    sums = tf.cast(tf.reduce_sum(groups, axis=1), tf.float64)
-    rest = tf.cast(tf.reduce_sum(x[n_grouped:], axis=0), tf.float64)
-    total = tf.reduce_sum(sums, axis=0) + rest
+    # Not reduce_sum, whose order depends on the number of rows.
+    means = tf.cast(tf.reduce_mean(groups, axis=1), tf.float64)
+    rest = tf.cast(tf.reduce_mean(x[n_grouped:], axis=0), tf.float64)
+    n_rest = tf.cast(shape[0] - n_grouped, tf.float64)
+    total = tf.reduce_sum(means, axis=0) * GROUP_DRAWS
+    total += tf.math.multiply_no_nan(rest, n_rest)  # there may be none
     return tf.cast(total / tf.cast(shape[0], tf.float64), tf.float32)
 
 
