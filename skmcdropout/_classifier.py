@@ -12,7 +12,6 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
 from sklearn.utils._param_validation import (
     HasMethods,
-    Interval,
     StrOptions,
     validate_parameter_constraints,
 )
@@ -23,9 +22,11 @@ from sklearn.utils.validation import (
 )
 
 from skmcdropout._architecture import ELEMENTWISE_ACTIVATIONS
+from skmcdropout._constraints import RANDOM_STATE, Number
 from skmcdropout._fit_task import CallbackSupportMixin, FitTask
+from skmcdropout._fork import check_process
 from skmcdropout._inputs import Rows, check_rows, check_rows_and_labels, take
-from skmcdropout._seal import seal
+from skmcdropout._seal import SealedMixin
 from skmcdropout.uncertainty import check_measures, from_summary
 
 if TYPE_CHECKING:
@@ -47,7 +48,9 @@ KERNEL_INITIALIZERS = {
 }
 
 
-class MCDropoutClassifier(ClassifierMixin, CallbackSupportMixin, BaseEstimator):
+class MCDropoutClassifier(
+    ClassifierMixin, CallbackSupportMixin, SealedMixin, BaseEstimator
+):
     """Monte-Carlo dropout network: a classifier that says how unsure it is.
 
     A Keras network, by default a multilayer perceptron, is trained with dropout, and
@@ -105,7 +108,9 @@ class MCDropoutClassifier(ClassifierMixin, CallbackSupportMixin, BaseEstimator):
         Passes over the training data, at most.
     early_stopping : bool, default=False
         Hold out a stratified `validation_fraction`, stop `fit` when its log-loss has
-        not improved for `n_iter_no_change` epochs and restore the best weights.
+        not improved for `n_iter_no_change` epochs and restore the best weights. Rows
+        and classes weigh as they do in training. Where the lowest log-loss is reached
+        again, to within 1e-4, the training loss decides what is better.
     validation_fraction : float, default=0.1
         Share of the training data held out for early stopping.
     n_iter_no_change : int, default=10
@@ -167,6 +172,11 @@ class MCDropoutClassifier(ClassifierMixin, CallbackSupportMixin, BaseEstimator):
     Each draw is one thinned network, applied to all rows: a prediction does not depend
     on which rows share a call, their order or the chunks they are computed in, but for
     the last digit of single precision. All predictions are float32.
+
+    Threads may share an estimator: each call of a method that predicts takes a snapshot
+    of it, so that its result is that of one fit, whatever another thread fits
+    meanwhile. Processes may share one too, but not by a fork after the first fit or
+    prediction, which TensorFlow does not survive: that is an error in the child.
 
     `sample_weight` keeps two promises. A weight of zero equals a row that is not there,
     and integer weights equal repeated rows, as long as they sum to at most ten times
@@ -233,37 +243,37 @@ class MCDropoutClassifier(ClassifierMixin, CallbackSupportMixin, BaseEstimator):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "hidden_layer_sizes": [
             "array-like",
-            Interval(Integral, 1, None, closed="left"),
+            Number(Integral, 1, None, closed="left"),
         ],
         "activation": [StrOptions(ELEMENTWISE_ACTIVATIONS)],
         "model": [callable, None],
-        "dropout_rate": [Interval(Real, 0, 1, closed="left"), "array-like"],
+        "dropout_rate": [Number(Real, 0, 1, closed="left"), "array-like"],
         "dropout_position": [
             StrOptions({"hidden", "all"}),
-            Interval(Integral, 1, None, closed="left"),
+            Number(Integral, 1, None, closed="left"),
         ],
-        "n_samples": [Interval(Integral, 0, None, closed="left")],
+        "n_samples": [Number(Integral, 0, None, closed="left")],
         "sampling": [StrOptions({"stratified", "independent"})],
         "batch_normalization": ["boolean"],
         "kernel_initializer": [
             StrOptions(KERNEL_INITIALIZERS),
             HasMethods(["get_config", "from_config"]),
         ],
-        "alpha": [Interval(Real, 0, None, closed="left")],
-        "max_norm": [Interval(Real, 0, None, closed="neither"), None],
+        "alpha": [Number(Real, 0, None, closed="left")],
+        "max_norm": [Number(Real, 0, None, closed="neither"), None],
         "optimizer": [str, HasMethods(["apply", "get_config", "from_config"])],
-        "learning_rate": [Interval(Real, 0, None, closed="neither")],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
-        "epochs": [Interval(Integral, 1, None, closed="left")],
+        "learning_rate": [Number(Real, 0, None, closed="neither")],
+        "batch_size": [Number(Integral, 1, None, closed="left")],
+        "epochs": [Number(Integral, 1, None, closed="left")],
         "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "validation_fraction": [Number(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Number(Integral, 1, None, closed="left")],
         "class_weight": [StrOptions({"balanced"}), dict, None],
         "callbacks": [list, tuple, HasMethods(["set_model"]), None],
         "warm_start": ["boolean"],
         "memory": [str, HasMethods(["cache"]), None],
-        "random_state": ["random_state"],
-        "verbose": [Interval(Integral, 0, 2, closed="both"), "boolean"],
+        "random_state": RANDOM_STATE,
+        "verbose": [Number(Integral, 0, 2, closed="both"), "boolean"],
     }
 
     def __init__(
@@ -425,6 +435,7 @@ class MCDropoutClassifier(ClassifierMixin, CallbackSupportMixin, BaseEstimator):
         >>> clf.predict_proba([[[0.0] * 28] * 28]).shape
         (1, 10)
         """
+        check_process()
         from skmcdropout._fitting import take_over
 
         estimator = cls(**params)
@@ -460,6 +471,7 @@ class MCDropoutClassifier(ClassifierMixin, CallbackSupportMixin, BaseEstimator):
             If the data or weights can't be used, if `model` builds a network that can't
             be drawn from, or if the loss becomes NaN or infinite.
         """
+        check_process()
         from skmcdropout._fitting import fit_network
 
         task = FitTask(self, X, y, sample_weight, self.epochs)
@@ -518,6 +530,7 @@ class MCDropoutClassifier(ClassifierMixin, CallbackSupportMixin, BaseEstimator):
             If `classes` is missing at the first call or differs at a later one, if
             `y` holds others, or as `fit` does.
         """
+        check_process()
         from skmcdropout._fitting import fit_network
 
         self._validate_params()  # the decorator does so at the first call only
@@ -571,8 +584,10 @@ class MCDropoutClassifier(ClassifierMixin, CallbackSupportMixin, BaseEstimator):
         y : ndarray of shape (n_rows,)
             Labels from `classes_`, at the place of `predict_proba`'s maximum.
         """
-        proba = self.predict_proba(X)
-        return self.classes_[proba.argmax(axis=1)]
+        check_is_fitted(self)
+        snapshot = copy.copy(self)
+        classes = snapshot.classes_
+        return classes[snapshot.predict_proba(X).argmax(axis=1)]
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float32]:
         """Predict class probabilities: the mean over the Monte-Carlo draws.
@@ -619,8 +634,9 @@ class MCDropoutClassifier(ClassifierMixin, CallbackSupportMixin, BaseEstimator):
             Class probabilities, draws first; one draw where `n_samples` is 0. All of
             it is in memory at once.
         """
-        draws = self._draw(X, "draws")[0]
-        return np.repeat(draws, max(self.n_samples, 1) // len(draws), axis=0)
+        snapshot = copy.copy(self)
+        draws = snapshot._draw(X, "draws")[0]
+        return np.repeat(draws, max(snapshot.n_samples, 1) // len(draws), axis=0)
 
     def predict_uncertainty(
         self, X: ArrayLike, measure: str | Sequence[str] = "predictive_entropy"
@@ -679,16 +695,24 @@ class MCDropoutClassifier(ClassifierMixin, CallbackSupportMixin, BaseEstimator):
 
     def _draw(self, X: ArrayLike, wanted: Wanted) -> tuple[NDArray[np.float32], ...]:
         check_is_fitted(self)
-        data = check_rows(self, X)
-        asked = {"n_samples": self.n_samples, "sampling": self.sampling}
+        check_process()
+        snapshot = copy.copy(self)
+        data = check_rows(snapshot, X)
+        asked = {"n_samples": snapshot.n_samples, "sampling": snapshot.sampling}
         validate_parameter_constraints(
             {name: self._parameter_constraints[name] for name in asked},
             asked,
             caller_name=type(self).__name__,
         )
-        return self._sampler.draw(
-            data, self.n_samples, self.sampling, wanted, show=self.verbose == 1
+        drawn = snapshot._sampler.draw(
+            data,
+            int(snapshot.n_samples),
+            snapshot.sampling,
+            wanted,
+            show=snapshot.verbose == 1,
         )
+        _check_numbers(drawn, 1 if wanted == "draws" else 0)
+        return drawn
 
     def _validate_rows(
         self,
@@ -739,34 +763,60 @@ class MCDropoutClassifier(ClassifierMixin, CallbackSupportMixin, BaseEstimator):
                 f"{type(self).__name__!r} object has no attribute 'model_': it is not "
                 "fitted yet."
             )
+        check_process()
         return self._sampler.network
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Plain state: parameters, configuration and weights as arrays."""
-        state = dict(super().__getstate__())
+    def _saved(self) -> dict[str, Any]:
+        """Plain state: parameters, configuration and weights as arrays.
+
+        `memory` is left out: what is loaded shall not read pickles from where a file
+        says.
+        """
+        state = super()._saved()
+        state.pop("memory", None)
         if "_sampler" in state:
             state["_sampler"] = list(state["_sampler"].weights)
-            state["_seal"] = self._digest(state)
         return state
 
-    @staticmethod
-    def _digest(state: dict[str, Any]) -> str:
-        """Checksum of all that makes a prediction."""
-        classes, seeds = state["classes_"].tolist(), list(state["_seeds"])
-        asked = f"{state['n_samples']} {state['sampling']}"
-        return seal(state["_sampler"], state["_arch"].in_words(), classes, seeds, asked)
-
     def __setstate__(self, state: dict[str, Any]) -> None:
-        given = state.get("_seal")
-        state = {name: value for name, value in state.items() if name != "_seal"}
-        if given != (self._digest(state) if "_sampler" in state else None):
-            raise ValueError(
-                f"The state of {type(self).__name__} must be as it was saved. Got one "
-                "that was altered or damaged: its checksum differs."
-            )
+        memory = vars(self).get("memory")
         super().__setstate__(state)
+        self.memory = memory
         if "_sampler" in state:
             from skmcdropout._fitting import make_sampler
 
             *_, mask_seed = self._seeds
             self._sampler = make_sampler(self._arch, state["_sampler"], mask_seed)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """As ever; before it is fitted, it takes its `memory` to other processes."""
+        if self.memory is None or hasattr(self, "_sampler"):
+            return super().__reduce_ex__(protocol)
+        return _with_memory, (type(self), self.memory), self.__getstate__()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> MCDropoutClassifier:
+        """A copy that shares nothing, `memory` apart."""
+        copied = _with_memory(type(self), self.memory)
+        memo[id(self)] = copied
+        copied.__setstate__(copy.deepcopy(self.__getstate__(), memo))
+        return copied
+
+
+def _with_memory(kind: type[MCDropoutClassifier], memory: Any) -> MCDropoutClassifier:
+    """An estimator to be given a state, which says nothing of `memory`."""
+    estimator = kind.__new__(kind)
+    estimator.memory = memory
+    return estimator
+
+
+def _check_numbers(drawn: Sequence[NDArray[np.float32]], row_axis: int) -> None:
+    """Refuse rows on which the network overflows."""
+    for array in drawn:
+        if np.isnan(array.max(initial=0)):
+            by_row = np.moveaxis(np.isnan(array), row_axis, 0)
+            first = by_row.reshape(len(by_row), -1).any(axis=1).argmax()
+            raise ValueError(
+                "X must hold values that the network can compute with in single "
+                "precision; scale the features (StandardScaler). Got rows whose "
+                f"probabilities are NaN, the first at index {first}."
+            )

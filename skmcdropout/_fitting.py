@@ -6,18 +6,15 @@ from collections.abc import Sequence
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
-import joblib
 import keras
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_memory
 
-from skmcdropout import __version__
 from skmcdropout._architecture import Architecture, rates_by_layer
 from skmcdropout._blueprint import Blueprint
 from skmcdropout._building import Plan, adopt, plan, refuse_routed
+from skmcdropout._cache import train_once
 from skmcdropout._network import initial_weights
 from skmcdropout._network_sampling import NetworkSampler
 from skmcdropout._optimizers import described
@@ -27,7 +24,7 @@ from skmcdropout._training import Recipe, TrainingData, TrainingState, train
 
 if TYPE_CHECKING:
     from skmcdropout._classifier import MCDropoutClassifier
-    from skmcdropout._fit_task import EpochTasks, FitTask
+    from skmcdropout._fit_task import FitTask
 
 MAX_SEED = 2**31 - 1
 
@@ -76,12 +73,16 @@ def fit_network(
     watcher = task.epochs(
         lambda state: {**vars(estimator), **_learned(arch, state, mask_seed)}
     )
+
+    def run() -> TrainingState:
+        return train(arch, state, data, recipe, callbacks, verbose, watcher)
+
     if _is_cacheable(estimator, arch, task) and not one_epoch:
-        memory = check_memory(estimator.memory)
-        state = _train_once(memory, arch, state, data, recipe, verbose, watcher)
+        key = arch.without_names() if isinstance(arch, Blueprint) else arch
+        trained = train_once(estimator.memory, run, (key, state, data, recipe))
     else:
-        state = train(arch, state, data, recipe, callbacks, verbose, watcher)
-    estimator.__dict__.update(_learned(arch, state, mask_seed))
+        trained = run()
+    estimator.__dict__.update(_learned(arch, trained, mask_seed))
 
 
 def _learned(
@@ -228,45 +229,3 @@ def _is_cacheable(
         and not (estimator.callbacks or task.needs_epochs)
         and isinstance(estimator.random_state, Integral)
     )
-
-
-def _train_once(
-    memory: joblib.Memory,
-    arch: Architecture | Blueprint,
-    state: TrainingState,
-    data: TrainingData,
-    recipe: Recipe,
-    verbose: int,
-    watcher: EpochTasks | None,
-) -> TrainingState:
-    """`train`, or what it gave for the same arguments before, if that is intact."""
-    versions = (__version__, keras.__version__, tf.__version__, np.__version__)
-    cached = memory.cache(
-        _train_and_seal, ignore=["arch", "verbose", "watcher"], verbose=0
-    )
-    key = arch.without_names() if isinstance(arch, Blueprint) else arch
-    args = (arch, key, state, data, recipe, versions, verbose, watcher)
-    entry = cached.call_and_shelve(*args)
-    try:
-        trained, seal = entry.get()
-        is_intact = joblib.hash(trained) == seal
-    except Exception:  # whatever reading a damaged file may raise
-        is_intact = False
-    if not is_intact:
-        entry.clear()
-        trained, _ = cached(*args[:-1], None)  # the epochs were told already
-    return trained
-
-
-def _train_and_seal(
-    arch: Architecture | Blueprint,
-    key: Architecture | Blueprint,
-    state: TrainingState,
-    data: TrainingData,
-    recipe: Recipe,
-    versions: tuple[str, ...],
-    verbose: int,
-    watcher: EpochTasks | None,
-) -> tuple[TrainingState, str]:
-    trained = train(arch, state, data, recipe, verbose=verbose, watcher=watcher)
-    return trained, joblib.hash(trained)

@@ -159,7 +159,9 @@ def check_rows(estimator: BaseEstimator, X: Any) -> Rows:
     """`X` for a prediction, finite."""
     if _is_dict(X):
         return _checked_dict(X, estimator)
-    return validate_data(estimator, X, reset=False, **_wanted(estimator))
+    with np.errstate(over="ignore"):  # what overflows is refused as infinite
+        array = validate_data(estimator, X, reset=False, **_wanted(estimator))
+    return _one_zero(array)
 
 
 def check_rows_and_labels(
@@ -167,7 +169,11 @@ def check_rows_and_labels(
 ) -> tuple[Rows, NDArray[Any]]:
     """`X` and `y` for training, of the same length."""
     if not _is_dict(X):
-        return validate_data(estimator, X, y, reset=reset, **_wanted(estimator))
+        with np.errstate(over="ignore"):
+            array, labels = validate_data(
+                estimator, X, y, reset=reset, **_wanted(estimator)
+            )
+        return _one_zero(array), labels
     arrays = _checked_dict(X, estimator)
     stand_in = np.zeros((len(next(iter(arrays.values()))), 1))
     _, labels = check_X_y(stand_in, y, estimator=estimator)
@@ -191,18 +197,27 @@ def _checked_dict(X: Mapping[str, Any], estimator: BaseEstimator) -> dict[str, F
         _refuse_dict(X)
     if not X:
         raise ValueError("X, a dict, must hold an array for each input. Got none.")
-    arrays = {
-        name: check_array(
-            array,
-            dtype=NUMBERS,
-            allow_nd=True,
-            ensure_2d=False,
-            input_name=f"X[{name!r}]",
-        )
-        for name, array in X.items()
-    }
+    with np.errstate(over="ignore"):
+        arrays = {
+            name: check_array(
+                array,
+                dtype=NUMBERS,
+                allow_nd=True,
+                ensure_2d=False,
+                input_name=f"X[{name!r}]",
+            )
+            for name, array in X.items()
+        }
     check_consistent_length(*arrays.values())
-    return arrays
+    return {name: _one_zero(array) for name, array in arrays.items()}
+
+
+def _one_zero(array: Floats) -> Floats:
+    """The array with 0.0 for -0.0, so that equal rows are the same row to a network."""
+    if array.dtype.kind != "f":
+        return array
+    has_other = np.signbit(array[array == 0]).any()
+    return array + array.dtype.type(0) if has_other else array
 
 
 def take(X: Rows, rows: Any) -> Rows:

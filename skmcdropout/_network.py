@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -26,6 +28,29 @@ OUTPUT_INITIALIZER = "glorot_uniform"
 
 #: Of all layers, whatever Keras's global policy is.
 DTYPE = "float32"
+
+_precision_lock = threading.Lock()
+_precision_users: list[str] = []
+
+
+@contextlib.contextmanager
+def single_precision() -> Iterator[None]:
+    """Let Keras's `floatx` be float32 while optimizers and losses are made.
+
+    It is the only way to tell it to optimizers. The last thread to leave restores it.
+    """
+    with _precision_lock:
+        _precision_users.append(
+            _precision_users[0] if _precision_users else keras.config.floatx()
+        )
+        keras.config.set_floatx(DTYPE)
+    try:
+        yield
+    finally:
+        with _precision_lock:
+            before = _precision_users.pop()
+            if not _precision_users:
+                keras.config.set_floatx(before)
 
 
 def build_network(
@@ -92,7 +117,7 @@ def initial_weights(
     for i, (n_in, n_out) in enumerate(itertools.pairwise(widths)):
         is_output = i == len(arch.hidden_layer_sizes)
         initializer = OUTPUT_INITIALIZER if is_output else kernel_initializer
-        kernel = _seeded(initializer, seeds[2 * i + 1])((n_in, n_out))
+        kernel = _seeded(initializer, seeds[2 * i + 1])((n_in, n_out), dtype=DTYPE)
         weights += [keras.ops.convert_to_numpy(kernel), np.zeros(n_out, np.float32)]
         if arch.batch_normalization and not is_output:
             weights += normalization(n_out)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -16,18 +17,22 @@ from sklearn.base import (
 )
 from sklearn.model_selection import cross_validate
 from sklearn.utils import _safe_indexing, get_tags
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils._param_validation import HasMethods, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, indexable
 
+from skmcdropout._constraints import Number
 from skmcdropout._scorers import judged, last_step
+from skmcdropout._seal import SealedMixin
 from skmcdropout.metrics import risk_coverage_curve
 from skmcdropout.uncertainty import MEASURES
 
 DEFAULT_COVERAGE = 0.9
 
 
-class RejectingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+class RejectingClassifier(
+    ClassifierMixin, MetaEstimatorMixin, SealedMixin, BaseEstimator
+):
     """A classifier that abstains where it is too unsure.
 
     Rows whose uncertainty is above a threshold are rejected: left to a human, a second
@@ -107,11 +112,11 @@ class RejectingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "estimator": [HasMethods(["fit", "predict"])],
         "measure": [StrOptions(set(MEASURES))],
-        "coverage": [Interval(Real, 0, 1, closed="right"), None],
-        "max_risk": [Interval(Real, 0, 1, closed="left"), None],
+        "coverage": [Number(Real, 0, 1, closed="right"), None],
+        "max_risk": [Number(Real, 0, 1, closed="left"), None],
         "reject_label": "no_validation",
         "cv": ["cv_object", StrOptions({"prefit"})],
-        "n_jobs": [Integral, None],
+        "n_jobs": [Number(Integral, None, None, closed="neither"), None],
     }
 
     def __init__(
@@ -176,14 +181,16 @@ class RejectingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             true, predicted, uncertainty = self._judged_by_folds(X, y, params)
         coverage, risk, thresholds = risk_coverage_curve(true, predicted, uncertainty)
         chosen = self._choose(coverage, risk)
-        self.estimator_ = fitted
-        self.classes_ = fitted.classes_
-        self.threshold_ = float(thresholds[chosen])
-        self.coverage_ = float(coverage[chosen])
-        self.risk_ = float(risk[chosen])
+        attempt = copy.copy(self)
+        attempt.estimator_ = fitted
+        attempt.classes_ = fitted.classes_
+        attempt.threshold_ = float(thresholds[chosen])
+        attempt.coverage_ = float(coverage[chosen])
+        attempt.risk_ = float(risk[chosen])
         for name in ("n_features_in_", "feature_names_in_"):
             if hasattr(fitted, name):
-                setattr(self, name, getattr(fitted, name))
+                setattr(attempt, name, getattr(fitted, name))
+        self.__dict__ = attempt.__dict__  # at one stroke
         return self
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
@@ -200,12 +207,13 @@ class RejectingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             Labels.
         """
         check_is_fitted(self)
-        labels = self.estimator_.predict(X)
-        if self.reject_label is None:
+        snapshot = copy.copy(self)  # another thread may fit
+        labels = snapshot.estimator_.predict(X)
+        if snapshot.reject_label is None:
             return labels
-        if labels.dtype.kind != np.asarray(self.reject_label).dtype.kind:
+        if labels.dtype.kind != np.asarray(snapshot.reject_label).dtype.kind:
             labels = labels.astype(object)
-        return np.where(self.accept(X), labels, self.reject_label)
+        return np.where(snapshot.accept(X), labels, snapshot.reject_label)
 
     def accept(self, X: ArrayLike) -> NDArray[np.bool_]:
         """Say which rows are certain enough.
@@ -220,7 +228,9 @@ class RejectingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         is_accepted : ndarray of shape (n_rows,)
             True where the uncertainty is at most `threshold_`.
         """
-        return self.predict_uncertainty(X) <= self.threshold_
+        check_is_fitted(self)
+        snapshot = copy.copy(self)
+        return snapshot.predict_uncertainty(X) <= snapshot.threshold_
 
     def predict_uncertainty(self, X: ArrayLike) -> NDArray[np.float32]:
         """Say how unsure each prediction is, by the measure that decides.
@@ -261,6 +271,12 @@ class RejectingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags = get_tags(self.estimator).input_tags
         return tags
+
+    def __copy__(self) -> RejectingClassifier:
+        """A shallow copy, which shares what was learned."""
+        copied = type(self).__new__(type(self))
+        copied.__dict__.update(self.__dict__)
+        return copied
 
     def _judged_by_folds(
         self, X: Any, y: Any, params: dict[str, Any]

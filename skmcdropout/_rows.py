@@ -6,6 +6,7 @@ and a fit independent of the order its rows came in.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from numbers import Real
 from typing import Any, NamedTuple
 
@@ -17,6 +18,12 @@ from sklearn.utils.class_weight import compute_class_weight
 #: Integral weights are expanded to repeated rows while they sum to at most this many
 #: times the number of rows; beyond, they multiply the loss like any other weight.
 MAX_REPETITION = 10
+
+#: Values at a time where all are looked at.
+BLOCK_FLOATS = 2**18
+
+#: An odd number with bits set all over (the finalizer of MurmurHash3).
+MIX = np.uint64(0xFF51AFD7ED558CCD)
 
 
 class TrainingRows(NamedTuple):
@@ -42,8 +49,10 @@ def training_rows(
     """
     weights = np.ones(len(X)) if sample_weight is None else sample_weight
     rows = canonical_order(X, y, weights)
+    with np.errstate(over="ignore"):
+        total = weights.sum()
     integral = np.array_equal(weights, np.round(weights))
-    if integral and weights.sum() <= MAX_REPETITION * len(X):
+    if integral and total <= MAX_REPETITION * len(X):
         counts = weights[rows].astype(np.int64)
         rows = np.repeat(rows, counts)
         loss_weights = np.ones(len(X))
@@ -67,17 +76,53 @@ def canonical_order(
     """An order of the rows that depends on what they hold, not on where they stand.
 
     They are sorted by a hash in integer arithmetic, exact where a projection in
-    floating point would round differently from one position to the next.
+    floating point would round differently from one position to the next. Different
+    rows of one hash are sorted by their values.
+    """
+    keys = _hashes(X, y)
+    order = np.lexsort((weights, keys))
+    is_tied = keys[order[1:]] == keys[order[:-1]]
+    ties = np.flatnonzero(is_tied)
+    has_changed = np.zeros(len(is_tied), dtype=bool)
+    for block in _blocks(len(ties), X.shape[1]):
+        first, second = order[ties[block]], order[ties[block] + 1]
+        changed = (X[first] != X[second]).any(axis=1) | (y[first] != y[second])
+        has_changed[ties[block]] = changed
+    if has_changed.any():  # different rows of one hash
+        run = np.concatenate([[0], np.cumsum(~is_tied)])
+        for number in np.unique(run[1:][has_changed]):
+            places = np.flatnonzero(run == number)
+            rows = order[places]
+            by_value = (weights[rows], *X[rows].T, y[rows])
+            order[places] = rows[np.lexsort(by_value)]
+    return order
+
+
+def _blocks(n_rows: int, n_features: int) -> Iterator[slice]:
+    """Slices of as many rows at a time as hold about `BLOCK_FLOATS` values."""
+    n_block = max(1, BLOCK_FLOATS // max(n_features, 1))
+    for start in range(0, n_rows, n_block):
+        yield slice(start, start + n_block)
+
+
+def _hashes(X: NDArray[np.float32], y: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """Of each row and its label, the same for both zeros.
+
+    The bits of a value are mixed, as in MurmurHash, before they are multiplied by the
+    odd number of its column: 1 and -1 differ in the highest bit alone, of which a
+    product keeps next to nothing.
     """
     n_words = X.shape[1] * X.dtype.itemsize // 4
     factors = np.random.RandomState(0).randint(2**62, size=n_words + 1) * 2 + 1
     factors = factors.astype(np.uint64)
     keys = y.astype(np.uint64) * factors[-1]
-    for start in range(0, len(X), 4096):
-        block = X[start : start + 4096] + X.dtype.type(0)  # -0.0 becomes 0.0
-        bits = block.view(np.uint32).astype(np.uint64)
-        keys[start : start + 4096] += bits @ factors[:-1]
-    return np.lexsort((weights, keys))
+    for block in _blocks(*X.shape):
+        values = X[block] + X.dtype.type(0)  # -0.0 becomes 0.0
+        bits = values.view(np.uint32).astype(np.uint64)
+        bits *= MIX
+        bits ^= bits >> np.uint64(32)
+        keys[block] += bits @ factors[:-1]
+    return keys
 
 
 def hold_out(
@@ -103,6 +148,8 @@ def hold_out(
     held = next(split.split(splittable, labels[splittable]))[1]
     is_held = np.zeros(len(rows), dtype=bool)
     is_held[splittable[held]] = True
+    for label in np.setdiff1d(labels, labels[~is_held]):  # keep one to train on
+        is_held[np.flatnonzero(labels == label)[0]] = False
     return rows[~is_held], rows[is_held]
 
 
@@ -113,7 +160,7 @@ def _weight_of_class(
     weights: NDArray[np.float64],
 ) -> NDArray[np.float64]:
     if not isinstance(class_weight, dict):  # "balanced"
-        share = weights / weights.max()
+        share = np.maximum(weights / weights.max(), np.finfo(float).tiny)
         mass = np.bincount(y, weights=share, minlength=len(classes))
         return share.sum() / (len(classes) * mass)
     if not all(isinstance(w, Real) and 0 <= w < np.inf for w in class_weight.values()):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from functools import cache, partial
 from typing import Any, Literal
@@ -35,6 +36,9 @@ ROW_MULTIPLE = 16
 #: From this many rows on, it pays to thin weights that are too large to be kept.
 MANY_ROWS = 128
 
+#: Draws that are added up in single precision.
+GROUP_DRAWS = 128
+
 Wanted = Literal["mean", "draws", "summary"]
 
 #: Called with the share that is done.
@@ -47,6 +51,7 @@ class Sampler:
     Its Keras network is built when somebody asks for it, and from then on its
     variables are what counts, since they can be changed. The thinned weights of the
     last call are kept for as long as the weights and what is asked for stay the same.
+    Threads may share it.
     """
 
     def __init__(
@@ -57,16 +62,18 @@ class Sampler:
         self._seed = seed
         self._network: keras.Sequential | None = None
         self._kept = Kept()
+        self._lock = threading.Lock()
 
     @property
     def network(self) -> keras.Sequential:
         """The trained network."""
-        if self._network is None:
-            rng = np.random.RandomState(self._seed)
-            seeds = rng.randint(2**31 - 1, size=2 * len(self._arch.rates)).tolist()
-            network = build_network(self._arch, seeds)
-            network.set_weights(self._weights)
-            self._network = network
+        with self._lock:
+            if self._network is None:
+                rng = np.random.RandomState(self._seed)
+                seeds = rng.randint(2**31 - 1, size=2 * len(self._arch.rates)).tolist()
+                network = build_network(self._arch, seeds)
+                network.set_weights(self._weights)
+                self._network = network
         return self._network
 
     @property
@@ -246,17 +253,36 @@ def results(p: Any, wanted: Wanted) -> tuple[Any, ...]:
     """What is wanted of draws (n_draws, rows, classes); formulas: `uncertainty`."""
     if wanted == "draws":
         return (p,)
-    mean = tf.reduce_mean(p, axis=0)
+    mean = _mean(p)
     if wanted == "mean":
         return (mean,)
     total = -tf.reduce_sum(tf.math.xlogy(mean, mean), axis=-1)
-    expected = -tf.reduce_mean(tf.reduce_sum(tf.math.xlogy(p, p), axis=-1), axis=0)
+    expected = -_mean(tf.reduce_sum(tf.math.xlogy(p, p), axis=-1))
     n_classes = tf.shape(p)[-1]
     votes = tf.one_hot(tf.argmax(p, axis=-1), n_classes)
-    modal_share = tf.reduce_max(tf.reduce_mean(votes, axis=0), axis=-1)
+    modal_share = tf.reduce_max(_mean(votes), axis=-1)
     predicted = tf.one_hot(tf.argmax(mean, axis=-1), n_classes)
-    std = tf.math.reduce_std(tf.reduce_sum(p * predicted, axis=-1), axis=0)
+    p_predicted = tf.reduce_sum(p * predicted, axis=-1)
+    std = tf.sqrt(_mean(tf.square(p_predicted - _mean(p_predicted))))
     return mean, total, expected, modal_share, std
+
+
+def _mean(x: Any) -> Any:
+    """Mean over draws, the first axis, to the last digit for any number of them.
+
+    A sum of thousands in single precision loses digits: it is made of groups, which
+    are added up in double precision.
+    """
+    shape = tf.shape(x)
+    n_grouped = shape[0] // GROUP_DRAWS * GROUP_DRAWS
+    groups = tf.reshape(x[:n_grouped], tf.concat([[-1, GROUP_DRAWS], shape[1:]], 0))
+    # Not reduce_sum, whose order depends on the number of rows.
+    means = tf.cast(tf.reduce_mean(groups, axis=1), tf.float64)
+    rest = tf.cast(tf.reduce_mean(x[n_grouped:], axis=0), tf.float64)
+    n_rest = tf.cast(shape[0] - n_grouped, tf.float64)
+    total = tf.reduce_sum(means, axis=0) * GROUP_DRAWS
+    total += tf.math.multiply_no_nan(rest, n_rest)  # there may be none
+    return tf.cast(total / tf.cast(shape[0], tf.float64), tf.float32)
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 from numpy.typing import NDArray
@@ -108,6 +109,7 @@ class _UncertaintyScorer(_BaseScorer):
 def judged(estimator: Any, X: Any, measure: str) -> tuple[NDArray[Any], NDArray[Any]]:
     """Predicted labels of rows, and how uncertain they are."""
     classifier, rows = last_step(estimator, X)
+    classifier = copy.copy(classifier)  # that another thread may fit meanwhile
     return classifier.predict(rows), classifier.predict_uncertainty(rows, measure)
 
 

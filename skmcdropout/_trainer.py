@@ -107,13 +107,16 @@ class GraphTrainer(keras.Model):
         metrics: Mapping[str, Any] | None = None,
         table_dtype: Any = np.float32,
     ) -> None:
-        super().__init__()
+        super().__init__(dtype="float32")  # whatever Keras's global policy is
         self.network = network
         self.outputs = [network.name]  # scikeras counts them
         # scikeras compares this loss with the one it is told; `loss` it never sees.
         self.compile(
             optimizer, keras.losses.SparseCategoricalCrossentropy(), **metrics or {}
         )
+        # There is one replica. To sum over it, TensorFlow would register a gradient
+        # for each graph and never let go of either (3 MB).
+        optimizer._all_reduce_sum_gradients = lambda pairs: pairs
         self._loss_fn = loss
         self._read_rows = read_rows
         self._outputs = outputs
@@ -195,6 +198,8 @@ class GraphTrainer(keras.Model):
         x: NDArray[np.float32],
         y: NDArray[Any],
         *,
+        table: NDArray[np.float32],
+        labels: NDArray[np.int64],
         loss_weights: NDArray[np.float32],
         rows: NDArray[np.int64],
         validation_rows: NDArray[np.int64],
@@ -206,9 +211,10 @@ class GraphTrainer(keras.Model):
         verbose: int,
         **unused: Any,
     ) -> keras.callbacks.History:
-        """Train on `rows` of the data, shuffled anew each epoch, in even batches.
+        """Train on `rows` of `table`, shuffled anew each epoch, in even batches.
 
-        Where nobody watches, several short epochs are one call.
+        `x` and `y` are what scikeras made of a stand-in. Where nobody watches, several
+        short epochs are one call.
         """
         n_batches = -(-len(rows) // batch_size)
         hooks = keras.callbacks.CallbackList(
@@ -226,8 +232,8 @@ class GraphTrainer(keras.Model):
         n_together = 1 if is_watched else max(1, UNWATCHED_ROWS // len(rows))
         data = (
             list(self._weights.shapes),
-            tf.constant(x),
-            tf.constant(y.ravel(), tf.int32),
+            tf.constant(table),
+            tf.constant(labels, tf.int32),
             tf.constant(loss_weights),
         )
         held = tf.constant(validation_rows)
@@ -330,7 +336,8 @@ class GraphTrainer(keras.Model):
                 )
                 targets, factors = self._targets(tf.gather(y, rows)), tf.gather(w, rows)
                 loss = self._loss_fn(targets, p, sample_weight=factors)
-                loss = tf.add_n([loss, *penalties])
+                parts = [tf.cast(part, tf.float32) for part in (loss, *penalties)]
+                loss = tf.add_n(parts)
             self.optimizer.apply(tape.gradient(loss, values), weights.slots)
             self._measure(targets, p, factors)
             weights.constrain(shapes)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import math
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 from skmcdropout._architecture import Architecture
 from skmcdropout._blueprint import Blueprint
 from skmcdropout._latest import Idle
-from skmcdropout._network import build_network
+from skmcdropout._network import build_network, single_precision
 from skmcdropout._trainer import GraphTrainer, TunableDropout
 from skmcdropout._weights import assign, is_elementwise
 
@@ -57,6 +58,10 @@ def _import_scikeras() -> ModuleType:
 scikeras_wrappers = _import_scikeras()
 
 LOSS = keras.losses.SparseCategoricalCrossentropy
+
+#: Log-losses, in nats, that differ by less are the same to early stopping; `tol` of
+#: scikit-learn's `MLPClassifier`.
+TOLERANCE = 1e-4
 
 #: Compiled trainers, for the next fit that they can serve.
 _idle = Idle()
@@ -130,11 +135,7 @@ def train(
 
     callbacks = list(callbacks)
     if len(data.validation_rows):
-        callbacks.append(
-            keras.callbacks.EarlyStopping(
-                patience=recipe.n_iter_no_change, restore_best_weights=True
-            )
-        )
+        callbacks.append(_EarlyStopping(recipe.n_iter_no_change))
     if watcher is not None:
         # It comes after the history, so that this holds the epoch that it is told of.
         history = keras.callbacks.History()
@@ -157,11 +158,16 @@ def train(
         **routed,
     )
     codes = np.arange(arch.n_classes)
-    backend.initialize(np.zeros((arch.n_classes, data.X.shape[1]), data.X.dtype), codes)
+    stand_in = np.zeros((arch.n_classes, 1), np.float32)
+    with single_precision():
+        backend.initialize(stand_in, codes)
+    backend.feature_encoder_ = backend.target_encoder_ = _Unchanged()
     try:
         backend.fit(
-            data.X,
-            data.y,
+            stand_in,
+            codes,
+            table=data.X,
+            labels=data.y,
             loss_weights=data.loss_weights,
             rows=data.rows,
             validation_rows=data.validation_rows,
@@ -176,6 +182,46 @@ def train(
     if is_shared:
         _idle.give_back(_key(arch, trainer.optimizer), trainer)
     return trained
+
+
+class _Unchanged:
+    """Stands in for scikeras's encoders, which obey scikit-learn's `set_output`."""
+
+    def transform(self, data: Any) -> Any:
+        """`data` as it is."""
+        return data
+
+
+class _EarlyStopping(keras.callbacks.Callback):
+    """Stops after `patience` epochs in which nothing improved; restores the best.
+
+    Where the validation loss is as low as it was, to within `TOLERANCE`, the training
+    loss decides. With few validation rows, or few that weigh anything, the first says
+    nothing any more once these are predicted right.
+    """
+
+    def __init__(self, patience: int) -> None:
+        super().__init__()
+        self._patience = patience
+        self._lowest = self._lowest_in_training = math.inf
+        self._n_waited = 0
+        self._best: Sequence[NDArray[Any]] | None = None
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        loss, in_training = logs["val_loss"], logs["loss"]
+        is_lower = loss < self._lowest - TOLERANCE
+        is_as_low = loss <= self._lowest + TOLERANCE
+        self._lowest = min(self._lowest, loss)  # which may be NaN
+        self._n_waited += 1
+        if is_lower or (is_as_low and in_training < self._lowest_in_training):
+            self._lowest_in_training = in_training
+            self._best, self._n_waited = self.model.get_weights(), 0
+        if self._n_waited >= self._patience:
+            self.model.stop_training = True
+
+    def on_train_end(self, logs: Any = None) -> None:
+        if self._best is not None:
+            self.model.set_weights(self._best)
 
 
 class _EpochHooks(keras.callbacks.Callback):

@@ -87,7 +87,7 @@ class FreeWeights:
     def __init__(self, network: keras.Model, optimizer: keras.Optimizer) -> None:
         trainable = network.trainable_variables
         self._constraints = [variable.constraint for variable in trainable]
-        self._vector = keras.Variable(np.zeros(_SHOWN, np.float32))
+        self._vector = keras.Variable(np.zeros(_SHOWN), dtype="float32")
         _free(self._vector)
         self.slots = [self._vector]
         for variable in network.weights:  # of which only the layers' code is used

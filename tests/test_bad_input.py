@@ -3,13 +3,14 @@
 import keras
 import numpy as np
 import pytest
+import sklearn
 from numpy.testing import assert_array_equal
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.utils._param_validation import InvalidParameterError
 
-from skmcdropout import MCDropoutClassifier
+from skmcdropout import MCDropoutClassifier, RejectingClassifier
 
 X = np.random.RandomState(0).normal(size=(30, 4))
 Y = np.repeat([0, 1, 2], 10)
@@ -50,7 +51,6 @@ def fitted():
     return MCDropoutClassifier((5,), epochs=2, n_samples=7, random_state=0).fit(X, Y)
 
 
-@pytest.mark.filterwarnings("ignore:overflow encountered in cast")
 @pytest.mark.parametrize("name", BAD_FITS)
 def test_bad_data_for_fit(fitted, name):
     arguments, message = BAD_FITS[name]
@@ -86,6 +86,68 @@ def test_bad_rows_to_predict(fitted, method, name):
     with pytest.raises((ValueError, TypeError), match=message):
         getattr(fitted, method)(rows)
     assert fitted.predict_proba(X).shape == (30, 3)
+
+
+def branched(meta):
+    x = keras.Input((4,))
+    h = keras.layers.Dense(8)(x)
+    return keras.Model(x, keras.layers.Dense(3)(h + keras.layers.Dropout(0.3)(h)))
+
+
+ENGINES = {
+    "perceptron": {"hidden_layer_sizes": (5,)},
+    "wide perceptron": {"hidden_layer_sizes": (1500, 500), "n_samples": 30},
+    "no draws": {"hidden_layer_sizes": (5,), "n_samples": 0},
+    "network": {"model": branched},
+}
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_no_probability_is_nan(name):
+    """Whether sums overflow depends on the order they are added up in."""
+    engine = MCDropoutClassifier(epochs=1, random_state=0, **ENGINES[name]).fit(X, Y)
+    rows = np.tile(X, (5, 1))
+    rows[140] = 3e38, -3e38, 3e38, -3e38
+    for table in (rows, rows[140:141]):
+        for method in METHODS[1:]:
+            try:
+                result = getattr(engine, method)(table)
+            except ValueError:  # what it says: see the next test
+                continue
+            assert not np.isnan(result).any()
+
+
+def test_rows_that_overflow_are_refused(fitted):
+    rows = np.tile(X, (2, 1))
+    rows[40] = np.nan  # what an overflow comes to
+    is_expected = pytest.raises(ValueError, match=r"X must hold values.*index 40")
+    for method in METHODS:
+        with sklearn.config_context(assume_finite=True), is_expected:
+            getattr(fitted, method)(rows)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_rows_beyond_single_precision_are_refused_without_a_warning(fitted, method):
+    with pytest.raises(ValueError, match=r"Input X contains.*too large for dtype"):
+        getattr(fitted, method)(with_value(1e39))
+
+
+def inverses(meta):
+    x = keras.Input((4,))
+    h = keras.ops.sign(1 / x)
+    h = keras.layers.Dropout(0.3)(keras.layers.Dense(4)(h))
+    return keras.Model(x, keras.layers.Dense(3, activation="softmax")(h))
+
+
+def test_both_zeros_are_the_same_row():
+    """To a network, too, that can tell them apart."""
+    plus, minus = with_value(0.0), with_value(-0.0)
+    quick = MCDropoutClassifier(model=inverses, epochs=1, random_state=0)
+    fitted = quick.fit(plus, Y)
+    expected = fitted.predict_proba(plus)
+    assert_array_equal(fitted.predict_proba(minus), expected)
+    assert_array_equal(clone(quick).fit(minus, Y).predict_proba(plus), expected)
+    assert np.signbit(minus[3, 2])  # the caller's array stays as it was
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -137,6 +199,37 @@ def test_bad_parameters_name_parameter_rule_and_value(name, value):
     message = f"(?s)The '{name}' parameter of MCDropoutClassifier must be .*{value!r}"
     with pytest.raises(InvalidParameterError, match=message):
         MCDropoutClassifier(**{name: value}).fit(X, Y)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "hidden_layer_sizes",
+        "dropout_rate",
+        "dropout_position",
+        "n_samples",
+        "alpha",
+        "max_norm",
+        "learning_rate",
+        "batch_size",
+        "epochs",
+        "validation_fraction",
+        "n_iter_no_change",
+        "random_state",
+    ],
+)
+@pytest.mark.parametrize("value", [True, np.True_])
+def test_booleans_are_no_numbers(name, value):
+    message = f"The '{name}' parameter of MCDropoutClassifier must be .*{value!r}"
+    with pytest.raises(InvalidParameterError, match=message):
+        MCDropoutClassifier(**{name: value}).fit(X, Y)
+
+
+@pytest.mark.parametrize("name", ["coverage", "max_risk", "n_jobs"])
+def test_booleans_are_no_numbers_for_rejection(name):
+    classifier = RejectingClassifier(MCDropoutClassifier(), **{name: True})
+    with pytest.raises(InvalidParameterError, match=f"The '{name}' parameter"):
+        classifier.fit(X, Y)
 
 
 @pytest.mark.parametrize(
@@ -206,3 +299,24 @@ def test_another_backend_of_keras_is_named(monkeypatch):
         importlib.reload(_network)
     monkeypatch.undo()
     importlib.reload(_network)
+
+
+def small(**params):
+    return MCDropoutClassifier((5,), epochs=1, random_state=0, **params)
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int16])
+def test_the_number_of_draws_may_be_a_small_integer_of_numpy(dtype):
+    expected = small(n_samples=5).fit(X, Y).sample_proba(X)
+    fitted = small(n_samples=dtype(5)).fit(X, Y)
+    assert_array_equal(fitted.sample_proba(X), expected)
+
+
+def test_a_dict_of_rows_is_refused_by_a_perceptron_in_words():
+    with pytest.raises(ValueError, match=r"X must be one array.*dict"):
+        small().fit({"a": X}, Y)
+
+
+def test_a_rate_that_is_one_in_single_precision_is_refused_by_name():
+    with pytest.raises(ValueError, match="dropout_rate"):
+        small(dropout_rate=1 - 1e-9).fit(X, Y)

@@ -6,17 +6,20 @@ import os
 import pickle
 import pickletools
 import shutil
+import struct
 import subprocess
 import sys
+import weakref
 
 import joblib
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
+from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skmcdropout import MCDropoutClassifier
+from skmcdropout import MCDropoutClassifier, RejectingClassifier
 
 X = np.random.RandomState(0).normal(size=(40, 3)) + np.arange(40)[:, None] % 3
 Y = np.array(["a", "b", "c"])[np.arange(40) % 3]
@@ -331,3 +334,102 @@ def test_a_full_memory_can_be_read_where_nothing_can_be_written(tmp_path, plain)
     finally:
         for folder in folders:
             folder.chmod(0o700)
+
+
+@pytest.fixture
+def trainings(monkeypatch):
+    """A list that grows by one with each training."""
+    from skmcdropout import _fitting
+
+    trained = []
+    train = _fitting.train
+
+    def counted(*args, **kwargs):
+        trained.append(1)
+        return train(*args, **kwargs)
+
+    monkeypatch.setattr(_fitting, "train", counted)
+    return trained
+
+
+def full(*args, **kwargs):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def denied(*args, **kwargs):
+    raise PermissionError(errno.EACCES, "Permission denied")
+
+
+@quiet
+def test_a_memory_on_a_full_disk_trains_once(tmp_path, plain, monkeypatch, trainings):
+    monkeypatch.setattr(joblib.numpy_pickle, "dump", full)
+    assert_array_equal(cached_fit(tmp_path), plain)
+    assert len(trainings) == 1
+
+
+@quiet
+def test_a_memory_on_a_small_disk_trains_once(small_disk, trainings):
+    wide = MCDropoutClassifier((400,), epochs=1, n_samples=5, random_state=0)
+    expected = clone(wide).fit(X, Y).predict_proba(X)
+    cached = clone(wide).set_params(memory=str(small_disk)).fit(X, Y)
+    assert_array_equal(cached.predict_proba(X), expected)
+    assert len(trainings) == 2
+
+
+@quiet
+def test_a_memory_whose_folder_cannot_be_made_stops_no_fit(
+    tmp_path, plain, monkeypatch, trainings
+):
+    monkeypatch.setattr(os, "makedirs", denied)
+    assert_array_equal(cached_fit(tmp_path / "none"), plain)
+    assert len(trainings) == 1
+
+
+@quiet
+def test_a_file_in_place_of_the_memory_stops_no_fit(tmp_path, plain):
+    path = tmp_path / "file"
+    path.write_bytes(b"something else")
+    assert_array_equal(cached_fit(path), plain)
+    assert path.read_bytes() == b"something else"
+
+
+@quiet
+@pytest.mark.parametrize(
+    "content", [b"", b"def train():\n    pass\n", b"\xff\xfe", None]
+)
+def test_no_code_in_the_memory_stops_a_fit(tmp_path, plain, content, monkeypatch):
+    """Whatever its file holds, and if it is a folder (None)."""
+    new = weakref.WeakKeyDictionary()  # as in a process that has not read it yet
+    monkeypatch.setattr(joblib.memory, "_FUNCTION_HASHES", new)
+    cached_fit(tmp_path)
+    (path,) = tmp_path.rglob("func_code.py")
+    path.unlink()
+    if content is None:
+        path.mkdir()
+        (path / "something").write_bytes(b"else")
+    else:
+        path.write_bytes(content)
+    new.clear()
+    assert_array_equal(cached_fit(tmp_path), plain)
+
+
+@quiet
+def test_an_altered_file_trains_on_as_the_one_saved_or_is_refused():
+    whole = pickle.dumps(mlp().fit(X, Y))
+    expected = pickle.loads(whole).partial_fit(X, Y).predict_proba(X)
+    for altered in changes(whole, seed=2, n=60):
+        try:
+            found = pickle.loads(altered).partial_fit(X, Y).predict_proba(X)
+        except Exception:  # whatever reading a damaged file may raise
+            continue
+        assert_array_equal(found, expected)
+
+
+def test_an_altered_threshold_is_refused():
+    fitted = RejectingClassifier(mlp(), cv=2, reject_label="unsure").fit(X, Y)
+    whole = pickle.dumps(fitted)
+    number = struct.pack(">d", fitted.threshold_)
+    assert whole.count(number) == 1
+    altered = whole.replace(number, struct.pack(">d", fitted.threshold_ / 2))
+    with pytest.raises(ValueError, match="checksum"):
+        pickle.loads(altered)

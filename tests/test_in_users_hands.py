@@ -1,5 +1,6 @@
 """Around and inside the tools of scikit-learn."""
 
+import shutil
 import subprocess
 import sys
 
@@ -27,7 +28,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.fixes import parse_version
 
-from skmcdropout import MCDropoutClassifier
+from skmcdropout import MCDropoutClassifier, _fitting
 
 
 @pytest.fixture
@@ -179,18 +180,22 @@ def test_permutation_importance_finds_the_useless_feature(quick, blobs):
     assert result.importances_mean[4] == 0
 
 
-@pytest.mark.parametrize("memory_type", ["path", "Memory"])
-def test_memory_trains_each_rate_and_fold_once(
-    quick, moons, tmp_path, monkeypatch, memory_type
-):
-    from skmcdropout import _fitting
-
-    X, y = moons
+def count_fits(monkeypatch):
+    """A list that grows by one with each training."""
     fits = []
     before = _fitting.train
     monkeypatch.setattr(
         _fitting, "train", lambda *a, **kw: fits.append(1) or before(*a, **kw)
     )
+    return fits
+
+
+@pytest.mark.parametrize("memory_type", ["path", "Memory"])
+def test_memory_trains_each_rate_and_fold_once(
+    quick, moons, tmp_path, monkeypatch, memory_type
+):
+    X, y = moons
+    fits = count_fits(monkeypatch)
     path = str(tmp_path / "cache")
     memory = path if memory_type == "path" else joblib.Memory(path, verbose=0)
     quick.set_params(memory=memory, epochs=2)
@@ -243,3 +248,87 @@ def test_a_damaged_cache_is_not_trusted(quick, moons, tmp_path):
         file.write_bytes(damaged)
         assert_array_equal(quick.fit(X, y).predict_proba(X), proba)
         assert len(file.read_bytes()) == len(intact)
+
+
+def full(*args, **kwargs):
+    raise OSError(28, "No space left on device")
+
+
+class Unusable:
+    """A memory whose functions fail before or after they have been called."""
+
+    def __init__(self, fails):
+        self.fails = fails
+
+    def cache(self, function, **kwargs):
+        def cached(*args):
+            if self.fails == "after":
+                function(*args)
+            raise RuntimeError("no cache today")
+
+        return cached
+
+
+def trouble_with_a_cache(kind, folder, monkeypatch):
+    """What to give as memory, with something wrong."""
+    if kind == "disk full":
+        monkeypatch.setattr(joblib.numpy_pickle, "dump", full)
+    elif kind == "no folder can be made":
+        monkeypatch.setattr("os.makedirs", full)
+    elif kind == "a file in its place":
+        (folder / "cache").write_text("not a folder")
+    elif kind.startswith("fails"):
+        return Unusable(kind.split()[1])
+    elif kind == "returns nonsense":
+        nonsense = Unusable("")
+        nonsense.cache = lambda function, **kwargs: lambda *args: None
+        return nonsense
+    return str(folder / "cache")
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "disk full",
+        "no folder can be made",
+        "a file in its place",
+        "fails before",
+        "fails after",
+        "returns nonsense",
+    ],
+)
+def test_no_trouble_with_a_cache_stops_a_fit_or_trains_twice(
+    quick, moons, tmp_path, monkeypatch, kind
+):
+    X, y = moons
+    expected = quick.set_params(epochs=2).fit(X, y).predict_proba(X)
+    fits = count_fits(monkeypatch)
+    quick.set_params(memory=trouble_with_a_cache(kind, tmp_path, monkeypatch))
+    assert_array_equal(quick.fit(X, y).predict_proba(X), expected)
+    assert len(fits) == 1
+
+
+def test_trouble_with_a_cache_is_said(quick, moons):
+    with pytest.warns(UserWarning, match="memory must be a folder.*no cache today"):
+        quick.set_params(memory=Unusable("before"), epochs=1).fit(*moons)
+
+
+def test_a_folder_that_vanishes_is_made_again(quick, moons, tmp_path, monkeypatch):
+    fits = count_fits(monkeypatch)
+    quick.set_params(memory=joblib.Memory(tmp_path / "cache", verbose=0), epochs=1)
+    for expected in (1, 1):
+        quick.fit(*moons)
+        assert len(fits) == expected
+    shutil.rmtree(tmp_path / "cache")
+    for expected in (2, 2):
+        quick.fit(*moons)
+        assert len(fits) == expected
+
+
+def test_a_training_that_fails_is_not_tried_again(quick, moons, tmp_path, monkeypatch):
+    fits = count_fits(monkeypatch)
+    quick.set_params(memory=str(tmp_path), learning_rate=1e30, optimizer="sgd")
+    with pytest.raises(ValueError, match="The training loss became"):
+        quick.fit(*moons)
+    assert len(fits) == 1

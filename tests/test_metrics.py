@@ -13,7 +13,7 @@ from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skmcdropout import MCDropoutClassifier
+from skmcdropout import MCDropoutClassifier, metrics
 from skmcdropout.metrics import (
     accuracy_at_coverage,
     aurc,
@@ -292,3 +292,23 @@ def test_a_scorer_takes_no_metadata(moons_classifier, moons):
         scorer(moons_classifier, X, y, sample_weight=np.ones(len(y)))
     with pytest.raises(TypeError, match=r"must get no metadata"):
         scorer.set_score_request(sample_weight=True)
+
+
+@pytest.mark.parametrize("coverage", [1e-9, 1e-7, 5e-324])
+def test_the_least_coverage_is_one_row(coverage):
+    """Not all rows: 0 of them, rounded, and one less is the last."""
+    risk = metrics.risk_at_coverage([0, 1], [0, 0], [1, 2], coverage=coverage)
+    assert risk == 0
+
+
+@pytest.mark.parametrize("score", [metrics.aurc, metrics.excess_aurc])
+def test_labels_of_another_type_than_the_predictions_are_refused(score):
+    """As by scikit-learn's metrics: every prediction would count as wrong."""
+    with pytest.raises(ValueError, match=r"y_true|y_pred|labels"):
+        score(["0", "1"], [0, 1], [1, 2])
+
+
+@pytest.mark.parametrize("n_bins", [0, -1, 2.5])
+def test_bins_that_cannot_be_counted_are_refused_by_name(n_bins):
+    with pytest.raises((ValueError, TypeError), match="n_bins must be"):
+        metrics.top_label_calibration_error([0, 1], np.eye(2), n_bins=n_bins)

@@ -14,6 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skmcdropout import MCDropoutClassifier, RejectingClassifier
+from skmcdropout._seal import seal
 
 
 @pytest.fixture(scope="module")
@@ -223,3 +224,64 @@ def test_the_keras_model_can_be_saved(fitted, moons, tmp_path):
     assert_array_equal(
         loaded.predict(X, verbose=0), fitted.model_.predict(X, verbose=0)
     )
+
+
+@pytest.mark.parametrize("kind", ["classifier", "rejecting"])
+def test_no_altered_bit_gives_another_model_without_a_word(kind, blobs):
+    X, y = blobs
+    estimator = MCDropoutClassifier((4,), epochs=1, n_samples=5, random_state=0)
+    if kind == "rejecting":
+        estimator = RejectingClassifier(estimator, coverage=0.9, cv=2)
+
+    def next_step(fitted):
+        if kind == "rejecting":
+            return fitted.predict(X), fitted.accept(X)
+        return (fitted.partial_fit(X, y).predict_proba(X),)
+
+    data = pickle.dumps(estimator.fit(X, y))
+    expected = next_step(pickle.loads(data))
+    for position in np.random.RandomState(0).randint(len(data), size=100):
+        altered_data = bytearray(data)
+        altered_data[position] ^= 1 << 6
+        try:
+            result = next_step(pickle.loads(bytes(altered_data)))
+        except Exception:  # whatever pickle makes of it
+            continue
+        for seen, wanted in zip(result, expected, strict=True):
+            assert_array_equal(seen, wanted)
+
+
+@pytest.mark.parametrize(
+    "name", ["_progress", "n_iter_", "history_", "epochs", "optimizer", "class_weight"]
+)
+def test_every_attribute_counts_in_the_checksum(fitted, name):
+    state = fitted.__getstate__()
+    state[name] = ("another",)
+    with pytest.raises(ValueError, match="checksum differs"):
+        MCDropoutClassifier().__setstate__(state)
+
+
+def test_the_checksum_is_of_values_not_of_how_they_are_held():
+    a = np.arange(6.0).reshape(2, 3)
+    one = {"a": a, "b": (1, None), "c": np.float64(0.5), "d": {"x", "y"}}
+    other = {"d": {"y", "x"}, "c": np.float64(0.5), "b": (1, None)}
+    assert seal({**other, "a": np.asfortranarray(a)}) == seal(one)
+    assert seal({**other, "a": a.T}) != seal(one)
+    assert seal({**other, "a": a.astype(np.float32)}) != seal(one)
+    assert seal({"b": [1, None]}) != seal({"b": (1, None)})
+    assert seal({"b": True}) != seal({"b": 1})
+
+
+def test_what_is_fitted_takes_no_memory_along(moons, tmp_path):
+    unfitted = MCDropoutClassifier((4,), epochs=1, random_state=0, memory=str(tmp_path))
+    assert pickle.loads(pickle.dumps(unfitted)).memory == str(tmp_path)
+    assert copy.deepcopy(unfitted).memory == str(tmp_path)
+    fitted = unfitted.fit(*moons)
+    assert pickle.loads(pickle.dumps(fitted)).memory is None
+    for copied in (copy.deepcopy(fitted), copy.copy(fitted), clone(fitted)):
+        assert copied.memory == str(tmp_path)
+    skops = pytest.importorskip("skops.io", reason="skops is not installed")
+    for estimator in (fitted, clone(fitted)):
+        data = skops.dumps(estimator)
+        loaded = skops.loads(data, trusted=skops.get_untrusted_types(data=data))
+        assert loaded.memory is None

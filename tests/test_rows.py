@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from skmcdropout import _rows
 from skmcdropout._rows import (
     MAX_REPETITION,
     canonical_order,
@@ -38,6 +39,42 @@ def test_canonical_order_sees_labels_weights_and_signed_zeros():
     y, w = np.array([1, 1, 0, 1]), np.array([0.5, 0.25, 1.0, 0.75])
     order = canonical_order(X, y, w)
     assert_allclose(w[order][y[order] == 1], [0.25, 0.5, 0.75])
+
+
+def signs(text):
+    return np.array([1.0 if c == "+" else -1.0 for c in text], np.float32)
+
+
+def test_rows_of_plus_and_minus_one_have_hashes_of_their_own():
+    X = np.stack(np.meshgrid(*[[-1, 1]] * 14), axis=-1).reshape(-1, 14)
+    X = np.ascontiguousarray(X, dtype=np.float32)
+    assert len(np.unique(_rows._hashes(X, np.zeros(len(X), int)))) == 2**14
+    pair = np.array(
+        [
+            signs("+----+++--+---+-+--+++++-----+"),
+            signs("--++--++-+-++-++++-+-+-++-++++"),
+        ]
+    )
+    first, second = _rows._hashes(pair, np.zeros(2, int))
+    assert first != second
+
+
+@pytest.mark.parametrize("n_hashes", [1, 3])
+def test_different_rows_of_one_hash_are_sorted_by_value(table, monkeypatch, n_hashes):
+    def few(X, y):
+        return (np.abs(X[:, 0]) * 100).astype(np.uint64) % np.uint64(n_hashes)
+
+    monkeypatch.setattr(_rows, "_hashes", few)
+    monkeypatch.setattr(_rows, "BLOCK_FLOATS", 40)
+    X, y, w = table
+    X = np.concatenate([X, X[:7]])  # some rows are the same
+    y, w = np.r_[y, y[:7]], np.r_[w, w[:7] + 1]
+    order = np.random.RandomState(1).permutation(57)
+    first = canonical_order(X, y, w)
+    second = order[canonical_order(X[order], y[order], w[order])]
+    for values in (X, y, w):
+        assert_array_equal(values[first], values[second])
+    assert_array_equal(np.sort(first), np.arange(57))
 
 
 def test_blocks_of_rows_are_hashed_alike():
@@ -120,3 +157,16 @@ def test_a_class_of_one_row_is_trained_on():
 def test_nothing_to_hold_out_is_an_error():
     with pytest.raises(ValueError, match=r"n_samples=2 in 2 classes"):
         hold_out(np.arange(2), np.array([0, 1]), 0.1, seed=0)
+
+
+def test_weights_whose_sum_is_infinite_are_relative_like_all_others():
+    table = np.zeros((3, 1), np.float32), np.array([0, 1, 2])
+    weights = np.array([0.3e308, 0.6e308, 0.9e308])
+    _, found = training_rows(*table, weights, None, np.array(["a", "b", "c"]))
+    assert_allclose(found, [0.5, 1, 1.5], rtol=1e-6)
+
+
+def test_large_validation_sets_leave_rows_of_every_class_to_train_on():
+    y = np.repeat([0, 1, 2], [2, 2, 6])
+    train, _ = hold_out(np.arange(10), y, 0.99, seed=0)
+    assert set(y[train]) == {0, 1, 2}

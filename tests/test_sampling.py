@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import binom
 
@@ -14,6 +15,8 @@ from skmcdropout import (
     uncertainty,
 )
 from skmcdropout._masks import dropout_masks
+from skmcdropout._sampling import compiled_results
+from skmcdropout.uncertainty import MEASURES, from_summary
 
 
 def masks(sampling, n_draws=50, width=4000, rate=0.3):
@@ -213,3 +216,24 @@ def test_networks_of_all_widths_and_numbers_of_draws_share_one_compilation(blobs
         for n_rows in range(1, 60, 7):
             classifier.predict_proba(X[:n_rows])
     assert _sampling.compiled_chain.cache_info().misses == 1
+
+
+@pytest.mark.parametrize("n_classes", [2, 3, 100])
+@pytest.mark.parametrize("n_draws", [1, 127, 128, 129, 20_000])
+def test_means_keep_their_precision_for_any_number_of_draws(n_draws, n_classes):
+    rng = np.random.RandomState(0)
+    p = rng.dirichlet(np.ones(n_classes), size=(n_draws, 3)).astype(np.float32)
+    p[:, 0] = np.float32(1) / n_classes  # as uncertain as can be
+    summary = compiled_results("summary", n_classes)(tf.constant(p))
+    mean, total, expected, share, std = (s.numpy().astype(float) for s in summary)
+    assert_allclose(mean, p.mean(axis=0, dtype=float), atol=3e-7)
+    assert_allclose(mean.sum(axis=1), 1, atol=1e-6)
+    assert total.max() <= np.log(n_classes) + 1e-6
+    measures = {name: function(p) for name, function in MEASURES.items()}
+    assert_allclose(total, measures["predictive_entropy"], rtol=2e-6)
+    assert_allclose(expected, measures["expected_entropy"], rtol=2e-6)
+    information = from_summary(*(s.numpy() for s in summary))["mutual_information"]
+    assert np.min(information) >= 0
+    assert_allclose(total - expected, information, atol=2e-6)
+    assert_allclose(1 - share, measures["variation_ratio"], atol=1e-6)
+    assert_allclose(std, measures["predictive_std"], atol=1e-6)

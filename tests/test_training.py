@@ -9,6 +9,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.utils._param_validation import InvalidParameterError
+from sklearn.utils.estimator_checks import check_class_weight_classifiers
 
 from skmcdropout import MCDropoutClassifier, _latest, _training
 from skmcdropout._architecture import ELEMENTWISE_ACTIVATIONS
@@ -197,6 +198,61 @@ def test_early_stopping_weighs_the_validation_rows(blobs):
     b = clone(stopped).fit(X[repeated], y[repeated])
     assert a.history_ == b.history_
     assert_array_equal(a.predict_proba(X), b.predict_proba(X))
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"dropout_rate": 0.2, "hidden_layer_sizes": (100,), "epochs": 60},
+        {"dropout_rate": 0.5, "hidden_layer_sizes": (20, 20), "epochs": 200},
+    ],
+    ids=["wide", "deep"],
+)
+def test_classes_that_weigh_next_to_nothing_do_not_stop_training_early(parameters):
+    """The few validation rows that count are right from the first epoch on."""
+    classifier = MCDropoutClassifier(early_stopping=True, **parameters)
+    check_class_weight_classifiers("early stopping", classifier)
+
+
+class FakeModel:
+    """Weights that are the number of the epoch."""
+
+    stop_training = False
+
+    def get_weights(self):
+        return self.weights
+
+    def set_weights(self, weights):
+        self.weights = weights
+
+
+def stopped_at(losses, patience=2):
+    """Epoch that training stops after, and the epoch whose weights are restored."""
+    stopper, model = _training._EarlyStopping(patience), FakeModel()
+    stopper.set_model(model)
+    for epoch, (validation, training) in enumerate(losses):
+        model.set_weights(epoch)
+        stopper.on_epoch_end(epoch, {"val_loss": validation, "loss": training})
+        if model.stop_training:
+            break
+    stopper.on_train_end()
+    return epoch, model.weights
+
+
+@pytest.mark.parametrize(
+    ("losses", "expected"),
+    [
+        ([(3, 1), (2, 2), (4, 0), (4, 0), (1, 1)], (3, 1)),
+        ([(3, 3), (2, 2), (1, 1)], (2, 2)),
+        ([(0, 3), (0, 2), (0, 1), (0, 1), (0, 1)], (4, 2)),
+        ([(0, 3), (5e-5, 2), (9e-5, 1), (2e-4, 0), (2e-4, 0)], (4, 2)),
+        ([(1, 3), (1, 4), (1 - 2e-4, 5), (1, 1), (1, 1)], (4, 2)),
+        ([(np.nan, 3), (1, 2), (1, 2), (1, 2)], (3, 1)),
+    ],
+    ids=["worse", "better", "ties", "drift", "a little better", "nan"],
+)
+def test_early_stopping_lets_the_training_loss_decide_between_equals(losses, expected):
+    assert stopped_at(losses) == expected
 
 
 def test_warm_start_goes_on_as_if_it_had_never_stopped(blobs):
