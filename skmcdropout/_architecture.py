@@ -40,10 +40,6 @@ class Architecture:
     l2: float
     max_norm: float | None
 
-    def in_words(self) -> str:
-        """All of it as text, for a checksum."""
-        return repr(self)
-
 
 def rates_by_layer(
     dropout_rate: float | Sequence[float], dropout_position: str | int, n_hidden: int

@@ -9,7 +9,7 @@ import math
 import random
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, replace
 from types import FunctionType
 from typing import Any
 
@@ -75,12 +75,6 @@ class Blueprint:
     has_code: bool = False
     is_float16: bool = False
     maker: Callable[[], keras.Model] | None = None
-
-    def in_words(self) -> str:
-        """All that a prediction depends on as text, for a checksum."""
-        made_by = None if self.maker is None else repr(self.maker)
-        plain = [self.config, self.row_shapes, astuple(self.outputs)]
-        return json.dumps([*plain, self.layer_state, made_by], default=int)
 
     @property
     def stands_alone(self) -> bool:

@@ -10,7 +10,7 @@ import inspect
 import math
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import keras
@@ -30,6 +30,7 @@ from skmcdropout._blueprint import (
     seeded_generators,
 )
 from skmcdropout._inputs import Rows, Shapes
+from skmcdropout._makers import CallAgain, SameNetwork, call_in_words
 from skmcdropout._network_sampling import CompiledNetwork, compiled_network
 from skmcdropout._noise_layers import has_noise
 from skmcdropout._optimizers import described, made
@@ -64,29 +65,6 @@ class Plan(NamedTuple):
     optimizer: Any
 
 
-@dataclass(frozen=True)
-class SameNetwork:
-    """A `model` that builds a network like one there was, with new weights."""
-
-    blueprint: Blueprint
-
-    def __call__(self) -> keras.Model:
-        """Build it; the caller seeds the generators."""
-        network = self.blueprint.build(np.random.randint(2**31 - 1), trust=True)
-        optimizer = self.blueprint.make_optimizer()
-        if optimizer is not None:
-            network.compile(optimizer=optimizer, loss=self.blueprint.given_loss())
-        return network
-
-    @property
-    def from_logits(self) -> bool:
-        """What its outputs are."""
-        return self.blueprint.outputs.from_logits
-
-    def __repr__(self) -> str:
-        return f"<network of {self.blueprint.n_classes} classes>"
-
-
 def plan(
     estimator: MCDropoutClassifier, X: Rows, y: NDArray[np.int64], going_on: bool
 ) -> Plan:
@@ -95,7 +73,7 @@ def plan(
     new_optimizer = made(optimizer, float(estimator.learning_rate))
     arguments = _arguments(estimator, X, y, new_optimizer)
     function = estimator.model
-    built_with = _call_in_words(function, arguments)
+    built_with = call_in_words(function, arguments)
     if going_on and not isinstance(estimator._arch, Blueprint):
         raise ValueError(
             "Going on training (warm_start=True or partial_fit) must keep the network "
@@ -175,7 +153,7 @@ def adopt(
     estimator._arch = replace(blueprint, outputs=blueprint.outputs.for_classes(classes))
     compiled = _try_trained(network, estimator._arch)
     estimator._built_by = estimator.model
-    estimator._built_with = _call_in_words(estimator.model, {})
+    estimator._built_with = call_in_words(estimator.model, {})
     if len(blueprint.inputs) == 1 and blueprint.inputs[0].shape:
         n_features = blueprint.inputs[0].shape[0]
         if n_features is not None:
@@ -259,30 +237,6 @@ def _build(
     return blueprint, network.get_weights()
 
 
-class CallAgain:
-    """A `model` with its arguments, for networks that have no configuration."""
-
-    def __init__(
-        self, estimator: MCDropoutClassifier, arguments: dict[str, Any]
-    ) -> None:
-        self._function = estimator.model
-        self._arguments = {n: v for n, v in arguments.items() if n != "compile_kwargs"}
-        self._takes_optimizer = "compile_kwargs" in arguments
-        self._optimizer = described(estimator.optimizer)
-        self._learning_rate = float(estimator.learning_rate)
-
-    def __call__(self) -> keras.Model:
-        """Build it; the caller seeds the generators."""
-        arguments = dict(self._arguments)
-        if self._takes_optimizer:
-            optimizer = made(self._optimizer, self._learning_rate)
-            arguments["compile_kwargs"] = {"optimizer": optimizer}
-        return cast(Any, self._function)(**arguments)
-
-    def __repr__(self) -> str:
-        return _call_in_words(self._function, self._arguments)
-
-
 def _tried(
     estimator: MCDropoutClassifier,
     network: keras.Model,
@@ -362,13 +316,6 @@ def _warn_without_noise(network: keras.Model) -> None:
         UserWarning,
         stacklevel=2,
     )
-
-
-def _call_in_words(function: Any, arguments: dict[str, Any]) -> str:
-    """A function and what it is told, apart from the data: equal if both are."""
-    name = getattr(function, "__qualname__", type(function).__qualname__)
-    told = {n: v for n, v in arguments.items() if n not in ("meta", "compile_kwargs")}
-    return f"{name}({sorted(told.items())})"
 
 
 def _row_shapes(X: Rows) -> Shapes:

@@ -11,14 +11,12 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from skmcdropout._one_thread import OnOneThread
 from skmcdropout._outputs import Outputs
 from skmcdropout._weights import FreeWeights, OwnWeights, assign
 
 #: Rows that several epochs together may train in one call: some tenths of a second.
 UNWATCHED_ROWS = 20_000
-
-#: Operations of TensorFlow that run one of several functions.
-CONDITIONALS = frozenset({"If", "StatelessIf", "Case", "StatelessCase"})
 
 BATCH_HOOKS = (
     "on_batch_begin",
@@ -48,45 +46,6 @@ class TunableDropout(keras.layers.Layer):
         uniforms = tf.random.stateless_uniform(tf.shape(x), tf.cast(seed, tf.int32))
         mask = tf.cast(uniforms >= self.rate, tf.float32) / (1 - self.rate)
         return x * tf.cast(mask, x.dtype)
-
-
-class _OnOneThread:
-    """A function compiled at its first call, whose operations run on one thread.
-
-    They are small and depend on each other: handing them from thread to thread costs
-    more than it wins. The matrix products within them still use all cores. A graph with
-    conditionals runs as TensorFlow runs any other, for on one thread these wait for
-    ever.
-    """
-
-    def __init__(self, function: Callable[..., Any], signature: list[Any]) -> None:
-        self._function = function
-        self._signature = signature
-        self._compiled: Callable[..., Any] | None = None
-        self._executor = "SINGLE_THREADED_EXECUTOR"
-
-    def __call__(self, *args: Any) -> Any:
-        if self._compiled is None:
-            self._compiled = self._compile()
-            if _has_conditionals(self._compiled):
-                self._executor = "DEFAULT"
-                self._compiled = self._compile()
-        with tf.experimental.function_executor_type(self._executor):
-            return self._compiled(*args)
-
-    def _compile(self) -> Any:
-        """Compile for the executor, which decides how loops are written too."""
-        function = tf.function(self._function, self._signature, autograph=False)
-        with tf.experimental.function_executor_type(self._executor):
-            return function.get_concrete_function()
-
-
-def _has_conditionals(function: Any) -> bool:
-    definition = function.graph.as_graph_def()
-    nodes = [*definition.node]
-    for inner in definition.library.function:
-        nodes += inner.node_def
-    return any(node.op in CONDITIONALS for node in nodes)
 
 
 class GraphTrainer(keras.Model):
@@ -151,10 +110,10 @@ class GraphTrainer(keras.Model):
         ]
         count = tf.TensorSpec([], tf.int64)
         order = tf.TensorSpec([None, None], tf.int64)
-        self._train_batches = _OnOneThread(
+        self._train_batches = OnOneThread(
             self._train_batches_eagerly, [shapes, *data, order, count, count, count]
         )
-        self._evaluate = _OnOneThread(
+        self._evaluate = OnOneThread(
             self._evaluate_eagerly, [shapes, *data, tf.TensorSpec([None], tf.int64)]
         )
 
