@@ -206,7 +206,7 @@ class GraphTrainer(keras.Model):
                 np.random.RandomState([shuffle_seed, epoch]).permutation(rows)
                 for epoch in together
             ]
-            self.reset_metrics()
+            self._forget_measured()
             train = functools.partial(
                 self._train_batches, *data, tf.constant(np.stack(orders))
             )
@@ -219,7 +219,7 @@ class GraphTrainer(keras.Model):
                 logs = {"loss": float(loss) / len(rows), **self._measured()}
                 _check_finite(logs["loss"], epoch)
                 if len(validation_rows):
-                    self.reset_metrics()
+                    self._forget_measured()
                     loss, accuracy = self._evaluate(*data, held)
                     logs |= {"val_loss": float(loss), "val_accuracy": float(accuracy)}
                     logs |= {f"val_{k}": v for k, v in self._measured().items()}
@@ -232,6 +232,11 @@ class GraphTrainer(keras.Model):
         if not all(np.isfinite(weight).all() for weight in self.get_weights()):
             _check_finite(np.nan, self.history.epoch[-1])
         return self.history
+
+    def _forget_measured(self) -> None:
+        """Let the metrics begin anew."""
+        if self._has_metrics:
+            self.reset_metrics()
 
     def _measured(self) -> dict[str, float]:
         """Values of the metrics that the network was compiled with, since the reset."""
