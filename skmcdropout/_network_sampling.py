@@ -12,6 +12,7 @@ import keras
 
 from skmcdropout._blueprint import Blueprint, build_again, set_weights
 from skmcdropout._inputs import Rows, Shapes
+from skmcdropout._interrupts import interrupts_held
 from skmcdropout._latest import MAX_KINDS, Latest
 from skmcdropout._masks import Floats
 from skmcdropout._sampling import Kept, Wanted, equal
@@ -128,7 +129,8 @@ class CompiledNetwork:
         self, blueprint: Blueprint, trust: bool, weights: Sequence[Floats]
     ) -> None:
         self._blueprint = blueprint
-        self._network = build_again(blueprint, weights, trust)
+        with interrupts_held():
+            self._network = build_again(blueprint, weights, trust)
         self._weights = weights
         self._engines = Latest(MAX_SHAPES)  # a ChainEngine or GraphEngine by shapes
         self.lock = threading.RLock()
@@ -150,14 +152,18 @@ class CompiledNetwork:
         """
         found = self._engines.get(shapes)
         if found is None:
-            blueprint = replace(self._blueprint, row_shapes=shapes)
-            rows = rows_for_trial(blueprint, self._network, table)
-            try:
-                found = tried_engine(self._network, blueprint, rows)
-            finally:
-                set_weights(self._network, self._weights)
+            with interrupts_held():
+                found = self._tried_engine(shapes, table)
         self._engines[shapes] = found
         return found
+
+    def _tried_engine(self, shapes: Shapes, table: Floats | None) -> Any:
+        blueprint = replace(self._blueprint, row_shapes=shapes)
+        rows = rows_for_trial(blueprint, self._network, table)
+        try:
+            return tried_engine(self._network, blueprint, rows)
+        finally:
+            set_weights(self._network, self._weights)
 
     def try_out(self, network: keras.Model, table: Floats | None = None) -> None:
         """Refuse `network`, of which this is a copy, if it can't be drawn from."""

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from skmcdropout._architecture import Architecture
+from skmcdropout._interrupts import interrupts_held
 from skmcdropout._masks import Floats, dropout_masks
 from skmcdropout._network import build_network
 from skmcdropout._rows_bar import RowsBar
@@ -191,7 +192,8 @@ def over_chunks(
         for start in range(0, len(X), n_chunk):
             rows = slice(start, min(start + n_chunk, len(X)))
             tell = partial(bar.update, start, rows.stop)
-            outputs = [output.numpy() for output in run(_filled_up(X[rows]), tell)]
+            with interrupts_held():
+                outputs = [x.numpy() for x in run(_filled_up(X[rows]), tell)]
             if not results:
                 results = tuple(_for_rows(o, row_axis, len(X)) for o in outputs)
             for result, output in zip(results, outputs, strict=True):

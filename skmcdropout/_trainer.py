@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from skmcdropout._interrupts import interrupts_held
 from skmcdropout._one_thread import OnOneThread
 from skmcdropout._outputs import Outputs
 from skmcdropout._weights import FreeWeights, OwnWeights, assign
@@ -189,13 +190,14 @@ class GraphTrainer(keras.Model):
         by_batch = verbose == 1 or any(map(_hooks_batches, callbacks))
         is_watched = is_watched or self._has_metrics
         n_together = 1 if is_watched else max(1, UNWATCHED_ROWS // len(rows))
-        data = (
-            list(self._weights.shapes),
-            tf.constant(table),
-            tf.constant(labels, tf.int32),
-            tf.constant(loss_weights),
-        )
-        held = tf.constant(validation_rows)
+        with interrupts_held():
+            data = (
+                list(self._weights.shapes),
+                tf.constant(table),
+                tf.constant(labels, tf.int32),
+                tf.constant(loss_weights),
+            )
+            held = tf.constant(validation_rows)
         self.stop_training = False
         hooks.on_train_begin()
         logs: dict[str, float] = {}
@@ -206,23 +208,22 @@ class GraphTrainer(keras.Model):
                 np.random.RandomState([shuffle_seed, epoch]).permutation(rows)
                 for epoch in together
             ]
-            self._forget_measured()
-            train = functools.partial(
-                self._train_batches, *data, tf.constant(np.stack(orders))
-            )
+            with interrupts_held():
+                self._forget_measured()
+                train = functools.partial(
+                    self._train_batches, *data, tf.constant(np.stack(orders))
+                )
+                if not by_batch:
+                    losses = train(*_int64(n_batches, 0, n_batches * len(together)))
+                    sums = losses.numpy().reshape(len(together), n_batches).sum(axis=1)
             if by_batch:
                 sums = [self._train_by_batch(train, n_batches, len(rows), hooks)]
-            else:
-                losses = train(*_int64(n_batches, 0, n_batches * len(together)))
-                sums = losses.numpy().reshape(len(together), n_batches).sum(axis=1)
             for epoch, loss in zip(together, sums, strict=True):
-                logs = {"loss": float(loss) / len(rows), **self._measured()}
-                _check_finite(logs["loss"], epoch)
-                if len(validation_rows):
-                    self._forget_measured()
-                    loss, accuracy = self._evaluate(*data, held)
-                    logs |= {"val_loss": float(loss), "val_accuracy": float(accuracy)}
-                    logs |= {f"val_{k}": v for k, v in self._measured().items()}
+                with interrupts_held():
+                    logs = {"loss": float(loss) / len(rows), **self._measured()}
+                    _check_finite(logs["loss"], epoch)
+                    if len(validation_rows):
+                        logs |= self._validated(data, held)
                 hooks.on_epoch_end(epoch, logs)
             if self.stop_training:
                 break
@@ -232,6 +233,13 @@ class GraphTrainer(keras.Model):
         if not all(np.isfinite(weight).all() for weight in self.get_weights()):
             _check_finite(np.nan, self.history.epoch[-1])
         return self.history
+
+    def _validated(self, data: Sequence[Any], held: Any) -> dict[str, float]:
+        """Loss, accuracy and metrics of the rows that are held out."""
+        self._forget_measured()
+        loss, accuracy = self._evaluate(*data, held)
+        found = {"val_loss": float(loss), "val_accuracy": float(accuracy)}
+        return found | {f"val_{k}": v for k, v in self._measured().items()}
 
     def _forget_measured(self) -> None:
         """Let the metrics begin anew."""
@@ -256,9 +264,10 @@ class GraphTrainer(keras.Model):
         total = 0.0
         for batch in range(n_batches):
             hooks.on_train_batch_begin(batch)
-            total += float(train(*_int64(n_batches, batch, batch + 1))[0])
-            n_seen = (batch + 1) * n_rows // n_batches
-            logs = {"loss": total / n_seen, **self._measured()}
+            with interrupts_held():
+                total += float(train(*_int64(n_batches, batch, batch + 1))[0])
+                n_seen = (batch + 1) * n_rows // n_batches
+                logs = {"loss": total / n_seen, **self._measured()}
             hooks.on_train_batch_end(batch, logs)
             if self.stop_training:
                 return total * n_rows / n_seen

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from skmcdropout._architecture import Architecture
 from skmcdropout._blueprint import Blueprint
+from skmcdropout._interrupts import interrupts_held
 from skmcdropout._latest import Idle
 from skmcdropout._network import build_network, single_precision
 from skmcdropout._trainer import GraphTrainer, TunableDropout
@@ -127,9 +128,10 @@ def train(
     def build(compile_kwargs: dict[str, Any]) -> GraphTrainer:
         optimizer = compile_kwargs["optimizer"]
         trainer = _idle.take(_key(arch, optimizer)) if is_shared else None
-        if trainer is None:
-            trainer = _new_trainer(arch, optimizer, is_shared)
-        _load(trainer, state, arch, optimizer, recipe.seed)
+        with interrupts_held():
+            if trainer is None:
+                trainer = _new_trainer(arch, optimizer, is_shared)
+            _load(trainer, state, arch, optimizer, recipe.seed)
         built.append((trainer, _learning_rate(optimizer)))
         return trainer
 
@@ -178,7 +180,8 @@ def train(
         for callback in callbacks:
             callback._model = None  # set_model is the user's to define
     ((trainer, learning_rate),) = built
-    trained = _unload(trainer, learning_rate, state)
+    with interrupts_held():
+        trained = _unload(trainer, learning_rate, state)
     if is_shared:
         _idle.give_back(_key(arch, trainer.optimizer), trainer)
     return trained

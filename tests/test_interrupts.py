@@ -293,25 +293,26 @@ def seconds_of(call):
 
 @pytest.fixture
 def interrupt_after():
-    """Runs a call and interrupts it by a signal after some seconds."""
-    if not hasattr(signal, "setitimer"):
-        pytest.skip("this system has no timers that send signals")
+    """Runs a call and interrupts it after some seconds, as Ctrl-C does."""
     if threading.current_thread() is not threading.main_thread():
         pytest.skip("signals come to the main thread alone")
-    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def run(seconds, call):
+        timer = threading.Timer(seconds, signal.raise_signal, [signal.SIGINT])
         try:
-            signal.setitimer(signal.ITIMER_REAL, seconds)
-            call()
-            return False
+            try:
+                timer.start()
+                call()
+                return False
+            finally:
+                timer.cancel()
+                timer.join()
         except KeyboardInterrupt:
             return True
-        finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
 
     yield run
-    signal.signal(signal.SIGALRM, before)
+    signal.signal(signal.SIGINT, before)
 
 
 #: A signal may come while an object is finalized; Python then only warns of it.
@@ -429,3 +430,19 @@ def test_an_interrupted_fit_leaves_no_entry_in_the_memory(tmp_path, monkeypatch)
     assert not list(tmp_path.rglob("output.pkl"))
     for _ in range(2):
         assert_array_equal(cached.fit(X, Y).predict_proba(X), plain)
+
+
+def test_an_interrupt_is_held_back_and_then_delivered():
+    """TensorFlow loses, or crashes at, exceptions that come while it compiles."""
+    reached = []
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt), interrupts_held():
+            with interrupts_held():
+                signal.raise_signal(signal.SIGINT)
+                reached.append("inner")
+            reached.append("outer")
+        assert reached == ["inner", "outer"]
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
