@@ -21,6 +21,7 @@ from sklearn.base import clone
 from sklearn.utils.fixes import parse_version
 
 from skmcdropout import MCDropoutClassifier, _fitting, _sampling, _training
+from skmcdropout._interrupts import interrupts_held
 
 X = np.random.RandomState(0).normal(size=(40, 4)) + np.arange(40)[:, None] % 3
 Y = np.arange(40) % 3
@@ -435,13 +436,18 @@ def test_an_interrupted_fit_leaves_no_entry_in_the_memory(tmp_path, monkeypatch)
 def test_an_interrupt_is_held_back_and_then_delivered():
     """TensorFlow loses, or crashes at, exceptions that come while it compiles."""
     reached = []
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        with pytest.raises(KeyboardInterrupt), interrupts_held():
+
+    def work():
+        with interrupts_held():
             with interrupts_held():
                 signal.raise_signal(signal.SIGINT)
                 reached.append("inner")
             reached.append("outer")
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            work()
         assert reached == ["inner", "outer"]
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     finally:
