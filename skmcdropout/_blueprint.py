@@ -143,7 +143,7 @@ class Blueprint:
         inputs = []
         for part, shape, spec in zip(parts, row_shapes, self.inputs, strict=True):
             x = tf.reshape(part, [-1, *shape])
-            inputs.append(tf.cast(x, spec.dtype if spec.is_integer else tf.float32))
+            inputs.append(tf.cast(x, spec.tensor_dtype))
         return inputs
 
     def arguments(self, network: keras.Model, table: Any) -> Any:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from skmcdropout._architecture import Architecture
 from skmcdropout._blueprint import Blueprint
 from skmcdropout._latest import Idle
+from skmcdropout._modes import undecorate
 from skmcdropout._network import build_network
 from skmcdropout._trainer import GraphTrainer, TunableDropout
 from skmcdropout._weights import assign, is_elementwise
@@ -259,6 +260,7 @@ def _new_trainer(
     optimizer = type(optimizer).from_config(optimizer.get_config())
     if isinstance(arch, Blueprint):
         network = arch.build(0, trust=True)
+        undecorate(network)
         return GraphTrainer(
             network,
             optimizer,

@@ -359,6 +359,15 @@ def test_rows_folded_into_another_axis_are_refused():
         MCDropoutClassifier.from_keras(model)
 
 
+def test_an_operation_across_rows_is_named():
+    x = keras.Input((4,))
+    h = layers.Dense(5)(x)
+    h = h - keras.ops.mean(h, axis=0)
+    model = keras.Model(x, layers.Dense(3, "softmax")(layers.Dropout(0.2)(h)))
+    with pytest.raises(ValueError, match=r"what 'mean\w*' gives depends on the other"):
+        MCDropoutClassifier.from_keras(model)
+
+
 def test_a_fixed_number_of_rows_is_refused():
     x = keras.Input((4,), batch_size=5)
     h = layers.Dense(3, activation="softmax")(layers.Dropout(0.2)(x))

@@ -6,6 +6,7 @@ import warnings
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers, ops
 from numpy.testing import assert_allclose, assert_array_equal
 
@@ -64,6 +65,41 @@ def test_dropout_within_a_layer_is_drawn_when_keras_draws_it(way):
     h = Within(way)(layers.Dense(16, activation="relu")(x))
     network = keras.Model(x, softmax(layers.Dropout(0.1)(h)))
     assert 0.85 < variance_ratio(network, X) < 1.15
+
+
+class Decorated(keras.Model):
+    """Compiled by TensorFlow by itself, with a condition that it alone can read."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.hidden = layers.Dense(16, activation="relu")
+        self.dropout = layers.Dropout(0.4)
+        self.last = layers.Dense(3, activation="softmax")
+
+    @tf.function
+    def call(self, x, training=None):
+        h = self.hidden(x)
+        if tf.reduce_sum(tf.ones(2)) > 3:
+            h = 0 * h
+        return self.last(self.dropout(h, training=training))
+
+
+def decorated(meta=None):
+    network = Decorated()
+    network.compile(keras.optimizers.Adam(0.03), "sparse_categorical_crossentropy")
+    return network
+
+
+def test_what_tensorflow_has_compiled_is_drawn_from_and_trained():
+    network = decorated()
+    network(X)
+    assert 0.85 < variance_ratio(network, X) < 1.15
+    classifier = MCDropoutClassifier(model=decorated, epochs=60, random_state=0)
+    classifier.fit(X, Y)
+    losses = classifier.history_["loss"]
+    assert losses[-1] < losses[0] - 0.3
+    assert isinstance(type(classifier.model_).call, type(Decorated.call))
+    assert "call" not in vars(classifier.model_)
 
 
 class WithoutTraining(keras.Model):
