@@ -2,6 +2,7 @@
 
 import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import keras
 import numpy as np
@@ -11,6 +12,7 @@ from keras import layers, ops
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skmcdropout import MCDropoutClassifier
+from skmcdropout.layers import MCDropout
 
 X = np.random.RandomState(0).normal(size=(12, 8)).astype(np.float32)
 Y = np.arange(12) % 3
@@ -144,6 +146,14 @@ def test_one_seed_in_a_chain_of_dense_layers():
     network = in_line(*steps, layers.Dropout(0.5, seed=7))
     network.set_weights([np.eye(8), *network.get_weights()[1:]])
     assert 0.85 < variance_ratio(network, X) < 1.15
+
+
+def test_a_network_stays_as_it_is_when_threads_make_classifiers_of_it():
+    network = in_line(layers.Dense(5), MCDropout(0.3))
+    before = [sorted(vars(layer)) for layer in network._flatten_layers()]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(MCDropoutClassifier.from_keras, [network] * 8))
+    assert [sorted(vars(layer)) for layer in network._flatten_layers()] == before
 
 
 class ScaledTanh(layers.Activation):
