@@ -330,9 +330,9 @@ def _custom_objects(network: keras.Model, *more: Any) -> dict[str, Any]:
     layers = network._flatten_layers()
     held = [
         value
-        for layer in layers
-        for name, value in vars(layer).items()
-        if not hasattr(type(layer), name)  # Keras wraps methods
+        for owner in (*layers, *more)
+        for name, value in getattr(owner, "__dict__", {}).items()
+        if not hasattr(type(owner), name)  # Keras wraps methods
     ]
     for value in [*layers, *held, *more]:
         custom = value if isinstance(value, FunctionType) else type(value)

@@ -148,8 +148,15 @@ def test_one_seed_in_a_chain_of_dense_layers():
     assert 0.85 < variance_ratio(network, X) < 1.15
 
 
+class Slow(layers.Layer):
+    def call(self, x):
+        if tf.executing_eagerly():
+            time.sleep(0.2 * np.random.uniform())
+        return x
+
+
 def test_a_network_stays_as_it_is_when_threads_make_classifiers_of_it():
-    network = in_line(layers.Dense(5), MCDropout(0.3))
+    network = in_line(layers.Dense(5), Slow(), MCDropout(0.3))
     before = [sorted(vars(layer)) for layer in network._flatten_layers()]
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(MCDropoutClassifier.from_keras, [network] * 8))
@@ -374,6 +381,25 @@ def test_a_layer_of_a_later_keras_is_not_trusted_for_its_name(monkeypatch):
     monkeypatch.setattr(LaterDropout, "__module__", "keras.src.layers.later")
     with pytest.raises(ValueError, match="must do what the layer of Keras"):
         MCDropoutClassifier.from_keras(in_line(LaterDropout(0.3)))
+
+
+def mean_square(y_true, y_pred):
+    return ops.mean(y_pred**2, axis=-1)
+
+
+def test_metrics_may_hold_a_function_of_the_users():
+    def build(meta=None):
+        network = in_line(layers.Dense(5), layers.Dropout(0.2))
+        metric = keras.metrics.MeanMetricWrapper(mean_square, name="square")
+        network.compile(
+            "sgd",
+            "sparse_categorical_crossentropy",
+            metrics=[metric],
+        )
+        return network
+
+    classifier = MCDropoutClassifier(model=build, epochs=1).fit(X, Y)
+    assert classifier.history_["square"][0] > 0
 
 
 @pytest.mark.parametrize("weighted", [False, True])
