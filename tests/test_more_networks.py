@@ -20,6 +20,9 @@ N_PASSES, N_COPIES = 500, 100
 #: Layers that do something else in training beside the noise within them.
 OTHERWISE_IN_TRAINING = ("BatchNormalization", "SpectralNormalization", "Centred")
 
+#: Every third, for each copy is tried anew.
+PICKLED = list(MORE_NETWORKS)[::3]
+
 pytestmark = pytest.mark.filterwarnings(
     "ignore:Layer 'sequential.*destroy the mask:UserWarning"
 )
@@ -90,11 +93,12 @@ def test_draws_are_those_of_keras(case):
     assert_allclose(draws.var(axis=0).sum() / passes.var(axis=0).sum(), 1, atol=0.15)
 
 
-def test_order_company_chunks_and_pickle_change_nothing(case, monkeypatch):
+def test_order_company_chunks_and_pickle_change_nothing(case, request, monkeypatch):
     _, classifier, X = case
     proba = classifier.predict_proba(X)
-    copied = pickle.loads(pickle.dumps(classifier))
-    assert_array_equal(copied.predict_proba(X), proba)
+    if request.node.callspec.params["case"] in PICKLED:
+        copied = pickle.loads(pickle.dumps(classifier))
+        assert_array_equal(copied.predict_proba(X), proba)
     # Logits of these weights reach 80, so that their last digit is 1e-5.
     order = np.random.RandomState(0).permutation(N_ROWS)
     assert_allclose(classifier.predict_proba(some(X, order)), proba[order], atol=1e-5)
