@@ -137,7 +137,7 @@ class Blueprint:
         inputs = []
         for part, shape, spec in zip(parts, row_shapes, self.inputs, strict=True):
             x = tf.reshape(part, [-1, *shape])
-            inputs.append(tf.cast(x, spec.dtype if spec.is_integer else tf.float32))
+            inputs.append(tf.cast(x, spec.tensor_dtype))
         return inputs
 
     def arguments(self, network: keras.Model, table: Any) -> Any:
@@ -324,9 +324,9 @@ def _custom_objects(network: keras.Model, *more: Any) -> dict[str, Any]:
     layers = network._flatten_layers()
     held = [
         value
-        for layer in layers
-        for name, value in vars(layer).items()
-        if not hasattr(type(layer), name)  # Keras wraps methods
+        for owner in (*layers, *more)
+        for name, value in getattr(owner, "__dict__", {}).items()
+        if not hasattr(type(owner), name)  # Keras wraps methods
     ]
     for value in [*layers, *held, *more]:
         custom = value if isinstance(value, FunctionType) else type(value)

@@ -62,9 +62,8 @@ def whole_engine(
     network: keras.Model, blueprint: Blueprint, shapes: Shapes, is_whole: bool = True
 ) -> GraphEngine:
     """What draws from `network`, called by Keras anew from its inputs for each draw."""
-    draws = takes_training(network)
-    head = _Head((), blueprint, shapes)
-    return GraphEngine(head, [network], blueprint, is_whole, draws)
+    how = {"whole": is_whole, "asked": not takes_training(network)}
+    return GraphEngine(_Head((), blueprint, shapes), [network], blueprint, **how)
 
 
 class _Head:
@@ -155,14 +154,13 @@ class GraphEngine:
         head: _Head,
         tail: Sequence[Any],
         blueprint: Blueprint,
-        is_whole: bool = False,
-        draws: bool = True,
+        **how: bool,
     ) -> None:
         self._head = head
         self._tail = tail
         self._blueprint = blueprint
-        self._is_whole = is_whole
-        self._draws = draws and any(map(has_noise, tail))
+        self._how = how  # see `Pass`
+        self._draws = any(map(has_noise, tail))
         self._passes: dict[bool, tuple[Any, Pass]] = {}
 
     def sample(self, seed: int, n_samples: int, sampling: str) -> Noise | None:
@@ -236,7 +234,7 @@ class GraphEngine:
         def forward(*tensors: Any) -> Any:
             n_inputs = len(self._head.specs)
             inputs, noise = tensors[:n_inputs], tensors[n_inputs:]
-            traced.append(Pass(*noise, whole=self._is_whole))
+            traced.append(Pass(*noise, **self._how))
             outputs = traced[-1].run(self._tail, inputs)
             return self._blueprint.outputs.probabilities(traced[-1].per_draw(outputs))
 

@@ -45,14 +45,21 @@ class Pass:
     by which law. Without noise it is the network at inference.
 
     With `whole` the network is called by Keras, on the rows of all draws, rather than
-    taken apart: slower, and right where its layers can't be called one by one.
+    taken apart: slower, and right where its layers can't be called one by one. With
+    `asked` only those draw that are called in training mode whatever the network is.
     """
 
     def __init__(
-        self, kept: Any = None, normal: Any = None, *, whole: bool = False
+        self,
+        kept: Any = None,
+        normal: Any = None,
+        *,
+        whole: bool = False,
+        asked: bool = False,
     ) -> None:
         self._noise = None if kept is None else {"kept": kept, "normal": normal}
         self._whole = whole
+        self._asked = asked
         self._graph = tf.compat.v1.get_default_graph()
         self._taken = {"kept": 0, "normal": 0}
         self._tensors: dict[int, tuple[Any, bool]] = {}
@@ -114,7 +121,9 @@ class Pass:
                 lambda x: self.fan_out(x) if self._knows(x) else x, (args, kwargs)
             )
         with self.noise_in(operation) if has_any else contextlib.nullcontext():
-            outputs = call_in_mode(operation, draws, *args, **kwargs)
+            outputs = call_in_mode(
+                operation, draws and not self._asked, *args, **kwargs
+            )
         for x in keras.tree.flatten(outputs):
             self._note(x, fan_out)
         return outputs

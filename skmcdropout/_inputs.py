@@ -47,6 +47,11 @@ class InputSpec(NamedTuple):
         """Whether it takes whole numbers."""
         return "int" in self.dtype
 
+    @property
+    def tensor_dtype(self) -> str:
+        """Type in which it is given to the network."""
+        return self.dtype if self.is_integer or self.dtype == "bool" else "float32"
+
 
 def pack(
     X: Rows, inputs: Sequence[InputSpec], dtype: Any = np.float32

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import types
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from skmcdropout._noise_layers import has_noise
+from skmcdropout._noise_layers import has_noise, is_ours
 
 
 @contextlib.contextmanager
@@ -27,6 +28,38 @@ def replaced_methods(methods: Mapping[tuple[Any, str], Any]) -> Iterator[None]:
                 vars(layer).pop(name, None)
             else:
                 vars(layer)[name] = method
+
+
+def plain_methods(flat_layers: Iterable[Any]) -> dict[tuple[Any, str], Any]:
+    """Functions of layers and their classes that `tf.function` decorates, without it.
+
+    What TensorFlow has compiled once would not see other methods, weights or modes.
+    """
+    found: dict[tuple[Any, str], Any] = {}
+    for layer in flat_layers:
+        kinds = [kind for kind in type(layer).__mro__ if not is_ours(kind)]
+        for held in (layer, *kinds):
+            for name, value in vars(held).items():
+                if isinstance(value, tf.types.experimental.PolymorphicFunction):
+                    plain = _plain(value.python_function)
+                    is_method = held is not layer
+                    method = types.MethodType(plain, layer) if is_method else plain
+                    found.setdefault((layer, name), method)
+    return found
+
+
+def _plain(function: Any) -> Any:
+    """A function as `tf.function` reads it, its conditions on tensors included."""
+    try:
+        return tf.autograph.to_graph(function, recursive=False)
+    except Exception:  # of what there is no source, for instance
+        return function
+
+
+def undecorate(network: Any) -> None:
+    """Give the layers of a network `plain_methods`, for good."""
+    for (layer, name), method in plain_methods(network._flatten_layers()).items():
+        vars(layer)[name] = method
 
 
 def held_in_inference(
@@ -67,7 +100,7 @@ def call_in_mode(operation: Any, training: bool, *args: Any, **kwargs: Any) -> A
         return operation(*args, **{**kwargs, "training": training})
     if not training:
         return operation(*args, **kwargs)
-    return _Mode(autocast=False)(
+    return _Mode(name="mode", autocast=False)(
         tf.zeros(()), function=lambda: operation(*args, **kwargs), training=True
     )
 

@@ -15,6 +15,7 @@ from skmcdropout._inputs import Rows, Shapes
 from skmcdropout._interrupts import interrupts_held
 from skmcdropout._latest import MAX_KINDS, Latest
 from skmcdropout._masks import Floats
+from skmcdropout._modes import undecorate
 from skmcdropout._sampling import Kept, Wanted, equal
 from skmcdropout._trial import check_same, tried_engine
 from skmcdropout._trial_rows import rows_for_trial
@@ -131,6 +132,7 @@ class CompiledNetwork:
         self._blueprint = blueprint
         with interrupts_held():
             self._network = build_again(blueprint, weights, trust)
+            undecorate(self._network)
         self._weights = weights
         self._engines = Latest(MAX_SHAPES)  # a ChainEngine or GraphEngine by shapes
         self.lock = threading.RLock()

@@ -23,6 +23,7 @@ from skmcdropout._architecture import Architecture
 from skmcdropout._blueprint import Blueprint
 from skmcdropout._interrupts import interrupts_held
 from skmcdropout._latest import Idle
+from skmcdropout._modes import undecorate
 from skmcdropout._network import build_network, single_precision
 from skmcdropout._trainer import GraphTrainer, TunableDropout
 from skmcdropout._weights import assign, is_elementwise
@@ -308,6 +309,8 @@ def _new_trainer(
     optimizer = type(optimizer).from_config(optimizer.get_config())
     if isinstance(arch, Blueprint):
         network = arch.build(0, trust=True)
+        _check_trained_by_its_loss(network)
+        undecorate(network)
         return GraphTrainer(
             network,
             optimizer,
@@ -326,6 +329,18 @@ def _new_trainer(
         LOSS(),
         is_free=is_shared and is_elementwise(optimizer),
     )
+
+
+def _check_trained_by_its_loss(network: keras.Model) -> None:
+    """Refuse a model that has another way to train than Keras's own."""
+    for name in ("train_step", "compute_loss"):
+        if getattr(type(network), name, None) is not getattr(keras.Model, name, None):
+            raise ValueError(
+                "The model must be trained by its loss alone, for training here does "
+                f"not call methods like {name}. Got {network.name!r}, whose class "
+                f"{type(network).__name__} has one of its own. (Trained by its own "
+                "fit, it becomes a classifier by MCDropoutClassifier.from_keras.)"
+            )
 
 
 def _key(arch: Architecture | Blueprint, optimizer: keras.Optimizer) -> tuple[Any, ...]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import re
+import threading
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -27,22 +28,20 @@ from skmcdropout._modes import (
     as_called,
     call_in_mode,
     held_in_inference,
+    plain_methods,
     replaced_methods,
     takes_training,
 )
-from skmcdropout._noise_layers import (
-    draws_always,
-    has_noise,
-    is_noise,
-    is_ours,
-    strength,
-)
+from skmcdropout._noise_layers import has_noise, is_ours, strength
 from skmcdropout._places import keras_noise, seeds_restored
 from skmcdropout._randomness import draws_unknown, random_operations
 
 #: Largest difference of a probability, and of its logarithm, and the same for networks
 #: that compute in half precision.
 TOLERANCE, HALF_TOLERANCE = 1e-4, 2e-2
+
+#: Who holds it may replace methods of a network that several threads may know.
+_users_network_lock = threading.Lock()
 
 
 class DisagreementError(ValueError):
@@ -79,9 +78,9 @@ def check_same(
     blueprint: Blueprint, network: keras.Model, again: keras.Model, table: Any
 ) -> None:
     """Refuse a network that Keras builds otherwise from its configuration."""
-    expected, got = (
-        Reference(net, blueprint, table).at_rest(table) for net in (network, again)
-    )
+    with _users_network_lock:
+        expected = Reference(network, blueprint, table).at_rest(table)
+    got = Reference(again, blueprint, table).at_rest(table)
     if not np.allclose(got, expected, rtol=1e-3, atol=1e-4, equal_nan=True):
         raise not_plain(network, "the one built again predicts otherwise.")
 
@@ -100,13 +99,9 @@ class Reference:
         self._tolerance = HALF_TOLERANCE if is_half else TOLERANCE
 
     def at_rest(self, table: NDArray[Any]) -> NDArray[Any]:
-        """Class probabilities in inference mode."""
-        resting = {
-            (layer, "call"): lambda inputs, training=None: inputs
-            for layer in self._layers
-            if is_noise(layer) and draws_always(layer)
-        }
-        with replaced_methods(resting):
+        """Class probabilities in inference mode, with nothing dropped."""
+        plain = plain_methods(self._layers)
+        with replaced_methods(plain), Pass().noise_in(self._network, holds=False):
             return self._called(table, training=False)
 
     def drawn(self) -> NDArray[Any]:
@@ -222,16 +217,19 @@ class Reference:
         return not np.allclose(*logs, rtol=10 * tolerance, atol=10 * tolerance)
 
     def _first_to_mix_rows(self) -> str:
-        """Name of the first layer whose outputs differ in company and without."""
-        whole = _Recording(self._layers, lambda: self.at_rest(self._table)).outputs
+        """The first layer or operation whose outputs differ in company and without."""
+        parts_of_it = _with_operations(self._layers)
+        whole = _Recording(parts_of_it, lambda: self.at_rest(self._table)).outputs
         parts = [
-            _Recording(self._layers, functools.partial(self.at_rest, rows)).outputs
+            _Recording(parts_of_it, functools.partial(self.at_rest, rows)).outputs
             for rows in np.split(self._table, [3])
         ]
         for (name, of_all), (_, first), (_, second) in zip(whole, *parts, strict=False):
             halves = np.concatenate([np.atleast_1d(first), np.atleast_1d(second)])
+            if halves.shape != of_all.shape:
+                halves = first  # it has no rows
             if halves.shape == of_all.shape and _far(halves, of_all):
-                return f"the layer {name!r}"
+                return repr(name)
         return "an operation between layers"
 
     def first_to_differ(self) -> str:
@@ -282,6 +280,18 @@ class _Recording:
             return outputs
 
         return record
+
+
+def _with_operations(flat_layers: Sequence[Any]) -> list[Any]:
+    """Layers and the operations between them, of networks among them."""
+    between = [
+        operation
+        for network in flat_layers
+        if hasattr(network, "_run_through_graph")
+        for operation in network.operations
+        if not isinstance(operation, keras.layers.Layer)
+    ]
+    return [*flat_layers, *between]
 
 
 def _far(x: NDArray[Any], y: NDArray[Any]) -> bool:

@@ -22,9 +22,13 @@ def rows_for_trial(
     blueprint: Blueprint, network: keras.Model, given: NDArray[Any] | None = None
 ) -> NDArray[Any]:
     """A table of N_ROWS rows: some of those given, and made ones where they are few."""
-    made = np.hstack(
-        [_made_rows(network, i, shape) for i, shape in enumerate(blueprint.row_shapes)]
-    )
+    parts = [
+        _made_rows(network, i, shape) for i, shape in enumerate(blueprint.row_shapes)
+    ]
+    for i, spec in enumerate(blueprint.inputs):
+        if spec.dtype == "bool":
+            parts[i] = np.sign(parts[i]).clip(0)
+    made = np.hstack(parts)
     if given is None:
         given = made[:0]
     spread = np.linspace(0, len(given) - 1, min(N_ROWS, len(given))).astype(int)

@@ -10,6 +10,10 @@ N_ROWS = 12
 N_CLASSES = 3
 
 
+#: Names of weights of Normalization, of which it holds constants.
+ADAPTED = ("mean", "variance", "count")
+
+
 def rows(*shape):
     return np.random.RandomState(0).normal(size=(N_ROWS, *shape)).astype(np.float32)
 
@@ -410,12 +414,9 @@ NETWORKS = {
 def with_weights(network, scale=0.6):
     """Give `network` weights for which its predictions vary."""
     rng = np.random.RandomState(1)
-    network.set_weights(
-        [
-            rng.uniform(0.5, 2, w.shape)
-            if v.name == "moving_variance"
-            else rng.normal(scale=scale, size=w.shape)
-            for v, w in zip(network.weights, network.get_weights(), strict=True)
-        ]
-    )
+    for v in network.weights:
+        if v.name == "moving_variance":
+            v.assign(rng.uniform(0.5, 2, v.shape))
+        elif v.name not in ADAPTED:
+            v.assign(rng.normal(scale=scale, size=v.shape))
     return network

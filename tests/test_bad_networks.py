@@ -90,6 +90,16 @@ class WithoutConfig(layers.Layer):
         return x
 
 
+class OwnSteps(keras.Model):
+    def train_step(self, data):
+        return super().train_step(data)
+
+
+def own_steps(meta):
+    x = keras.Input((4,))
+    return OwnSteps(x, layers.Dense(3, "softmax")(layers.Dropout(0.2)(x)))
+
+
 BAD_FITS = {
     "no model": ({"model": returns(None)}, "must be a function that returns a ker"),
     "a layer": ({"model": returns(layers.Dense(3))}, "Got <Dense"),
@@ -136,6 +146,10 @@ BAD_FITS = {
     ),
     "stateful": ({"model": stateful}, "'memory' must not be stateful"),
     "noise of its own": ({"model": own_noise}, "layers that are known alone.*mine"),
+    "steps of its own": (
+        {"model": own_steps},
+        "trained by its loss alone.*like train_step.*class OwnSteps.*from_keras",
+    ),
     "an unknown parameter": (
         {"model": good, "model__unit": 3},
         r"model__unit must be a parameter of model.*Did you mean model__units\?",
@@ -356,6 +370,15 @@ def test_rows_folded_into_another_axis_are_refused():
     with pytest.raises(
         ValueError, match="input of the layer 'shared' must have one en"
     ):
+        MCDropoutClassifier.from_keras(model)
+
+
+def test_an_operation_across_rows_is_named():
+    x = keras.Input((4,))
+    h = layers.Dense(5)(x)
+    h = h - keras.ops.mean(h, axis=0)
+    model = keras.Model(x, layers.Dense(3, "softmax")(layers.Dropout(0.2)(h)))
+    with pytest.raises(ValueError, match=r"what 'mean\w*' gives depends on the other"):
         MCDropoutClassifier.from_keras(model)
 
 

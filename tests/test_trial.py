@@ -2,14 +2,17 @@
 
 import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers, ops
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skmcdropout import MCDropoutClassifier
+from skmcdropout.layers import MCDropout
 
 X = np.random.RandomState(0).normal(size=(12, 8)).astype(np.float32)
 Y = np.arange(12) % 3
@@ -66,6 +69,41 @@ def test_dropout_within_a_layer_is_drawn_when_keras_draws_it(way):
     assert 0.85 < variance_ratio(network, X) < 1.15
 
 
+class Decorated(keras.Model):
+    """Compiled by TensorFlow by itself, with a condition that it alone can read."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.hidden = layers.Dense(16, activation="relu")
+        self.dropout = layers.Dropout(0.4)
+        self.last = layers.Dense(3, activation="softmax")
+
+    @tf.function
+    def call(self, x, training=None):
+        h = self.hidden(x)
+        if tf.reduce_sum(tf.ones(2)) > 3:
+            h = 0 * h
+        return self.last(self.dropout(h, training=training))
+
+
+def decorated(meta=None):
+    network = Decorated()
+    network.compile(keras.optimizers.Adam(0.03), "sparse_categorical_crossentropy")
+    return network
+
+
+def test_what_tensorflow_has_compiled_is_drawn_from_and_trained():
+    network = decorated()
+    network(X)
+    assert 0.85 < variance_ratio(network, X) < 1.15
+    classifier = MCDropoutClassifier(model=decorated, epochs=60, random_state=0)
+    classifier.fit(X, Y)
+    losses = classifier.history_["loss"]
+    assert losses[-1] < losses[0] - 0.3
+    assert isinstance(type(classifier.model_).call, type(Decorated.call))
+    assert "call" not in vars(classifier.model_)
+
+
 class WithoutTraining(keras.Model):
     """Keras calls it in no mode, so that its dropout never drops."""
 
@@ -108,6 +146,21 @@ def test_one_seed_in_a_chain_of_dense_layers():
     network = in_line(*steps, layers.Dropout(0.5, seed=7))
     network.set_weights([np.eye(8), *network.get_weights()[1:]])
     assert 0.85 < variance_ratio(network, X) < 1.15
+
+
+class Slow(layers.Layer):
+    def call(self, x):
+        if tf.executing_eagerly():
+            time.sleep(0.2 * np.random.uniform())
+        return x
+
+
+def test_a_network_stays_as_it_is_when_threads_make_classifiers_of_it():
+    network = in_line(layers.Dense(5), Slow(), MCDropout(0.3))
+    before = [sorted(vars(layer)) for layer in network._flatten_layers()]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(MCDropoutClassifier.from_keras, [network] * 8))
+    assert [sorted(vars(layer)) for layer in network._flatten_layers()] == before
 
 
 class ScaledTanh(layers.Activation):
@@ -328,6 +381,25 @@ def test_a_layer_of_a_later_keras_is_not_trusted_for_its_name(monkeypatch):
     monkeypatch.setattr(LaterDropout, "__module__", "keras.src.layers.later")
     with pytest.raises(ValueError, match="must do what the layer of Keras"):
         MCDropoutClassifier.from_keras(in_line(LaterDropout(0.3)))
+
+
+def mean_square(y_true, y_pred):
+    return ops.mean(y_pred**2, axis=-1)
+
+
+def test_metrics_may_hold_a_function_of_the_users():
+    def build(meta=None):
+        network = in_line(layers.Dense(5), layers.Dropout(0.2))
+        metric = keras.metrics.MeanMetricWrapper(mean_square, name="square")
+        network.compile(
+            "sgd",
+            "sparse_categorical_crossentropy",
+            metrics=[metric],
+        )
+        return network
+
+    classifier = MCDropoutClassifier(model=build, epochs=1).fit(X, Y)
+    assert classifier.history_["square"][0] > 0
 
 
 @pytest.mark.parametrize("weighted", [False, True])
