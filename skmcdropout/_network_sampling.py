@@ -13,6 +13,7 @@ import keras
 from skmcdropout._blueprint import Blueprint, build_again, set_weights
 from skmcdropout._inputs import Rows, Shapes
 from skmcdropout._interrupts import interrupts_held
+from skmcdropout._kernels import forget_what_is_gone, forget_when_gone
 from skmcdropout._latest import MAX_KINDS, Latest
 from skmcdropout._masks import Floats
 from skmcdropout._modes import undecorate
@@ -130,6 +131,8 @@ class CompiledNetwork:
         self, blueprint: Blueprint, trust: bool, weights: Sequence[Floats]
     ) -> None:
         self._blueprint = blueprint
+        forget_what_is_gone()
+        forget_when_gone(self)
         with interrupts_held():
             self._network = build_again(blueprint, weights, trust)
             undecorate(self._network)

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from skmcdropout._architecture import Architecture
 from skmcdropout._blueprint import Blueprint
 from skmcdropout._interrupts import interrupts_held
+from skmcdropout._kernels import forget_what_is_gone, forget_when_gone
 from skmcdropout._latest import Idle
 from skmcdropout._modes import undecorate
 from skmcdropout._network import build_network, single_precision
@@ -122,6 +123,7 @@ def train(
     watcher: EpochTasks | None = None,
 ) -> TrainingState:
     """Train `recipe.epochs` epochs from `state`; return the state after them."""
+    forget_what_is_gone()
     # A user's callback may do what it likes to a trainer.
     is_shared = not callbacks and not getattr(arch, "stands_alone", False)
     built: list[tuple[GraphTrainer, float | None]] = []
@@ -132,6 +134,7 @@ def train(
         with interrupts_held():
             if trainer is None:
                 trainer = _new_trainer(arch, optimizer, is_shared)
+                forget_when_gone(trainer)
             _load(trainer, state, arch, optimizer, recipe.seed)
         built.append((trainer, _learning_rate(optimizer)))
         return trainer

@@ -9,8 +9,9 @@ import pytest
 import sklearn
 import tensorflow as tf
 from numpy.testing import assert_array_equal
+from tensorflow.python.eager import context
 
-from skmcdropout import MCDropoutClassifier
+from skmcdropout import MCDropoutClassifier, _kernels
 from skmcdropout._network import single_precision
 
 
@@ -149,3 +150,23 @@ def test_graphs_of_trainers_that_are_gone_are_gone(kind, moons):
     for i in range(10, 16):
         fit(i)
     assert n_graphs() <= before + 2
+
+
+def test_kernels_of_what_is_gone_are_let_go_and_the_rest_still_works(
+    moons, moons_classifier, monkeypatch
+):
+    """Each would keep about 1 MB for as long as the process lives."""
+    cleared = []
+    kernels = context.context()
+    clear = kernels.clear_kernel_cache
+    monkeypatch.setattr(_kernels, "MANY", 3)
+    monkeypatch.setattr(
+        type(kernels), "clear_kernel_cache", lambda self: cleared.append(clear())
+    )
+    expected = moons_classifier.predict_proba(moons[0])
+    for _ in range(8):
+        callback = keras.callbacks.Callback()
+        MCDropoutClassifier((8,), epochs=1, callbacks=callback).fit(*moons)
+        gc.collect()
+    assert 1 < len(cleared) < 8
+    np.testing.assert_array_equal(moons_classifier.predict_proba(moons[0]), expected)
