@@ -280,3 +280,37 @@ def test_layers_compute_with_weights_of_other_shapes():
     z = np.maximum((x / np.sqrt(1.001) * gamma + beta) @ W1 + b1, 0) @ W2 + b2
     p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
     assert_allclose(out, p, atol=1e-5)
+
+
+def test_a_layer_drops_what_keras_random_drops_for_its_seed():
+    """So the trial knows what Keras drew: by the layer's own generator."""
+    x = np.random.RandomState(0).normal(size=(5, 6, 3)).astype(np.float32)
+    for kind in (keras.layers.Dropout, keras.layers.SpatialDropout1D):
+        layer = kind(0.4, seed=3)
+        dropped = layer(x, training=True)
+        shape = (5, 1, 3) if kind is keras.layers.SpatialDropout1D else x.shape
+        generator = keras.random.SeedGenerator(3)
+        ones = keras.random.dropout(np.ones(shape, np.float32), 0.4, seed=generator)
+        assert_allclose(dropped, x * ones, rtol=1e-6)
+        assert layer.seed_generator.state.numpy().tolist() == [3, 1]
+
+
+def test_private_parts_of_keras_are_there():
+    """Without these the trial, metrics or the memory of optimizers would go wrong."""
+    net = network()
+    net.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    assert net._compile_config.config["metrics"] == ["accuracy"]
+    assert net._call_has_training_arg
+    assert not keras.layers.Dense(3)._call_has_training_arg
+    assert callable(net.optimizer._all_reduce_sum_gradients)
+    assert callable(keras.layers.GRUCell(3)._create_dropout_mask)
+    assert callable(keras.layers.Attention()._apply_scores)
+
+
+def test_private_parts_of_tensorflow_are_there():
+    from tensorflow.python.eager import context
+
+    tf.constant(1)
+    assert context._context is context.context()
+    assert context._context._initialized
+    assert callable(context.context().clear_kernel_cache)
