@@ -14,7 +14,9 @@ from skmcdropout import (
     _wide,
     uncertainty,
 )
+from skmcdropout._architecture import Architecture
 from skmcdropout._masks import dropout_masks
+from skmcdropout._network import build_network
 from skmcdropout._sampling import compiled_results
 from skmcdropout.uncertainty import MEASURES, from_summary
 
@@ -237,3 +239,24 @@ def test_means_keep_their_precision_for_any_number_of_draws(n_draws, n_classes):
     assert_allclose(total - expected, information, atol=2e-6)
     assert_allclose(1 - share, measures["variation_ratio"], atol=1e-6)
     assert_allclose(std, measures["predictive_std"], atol=1e-6)
+
+
+@pytest.mark.parametrize("widths", [(7,), (7, 5)])
+def test_batch_normalization_is_folded_whatever_the_weights(widths):
+    """Biases too, which training hardly moves in its first epochs."""
+    rng = np.random.RandomState(0)
+    arch = Architecture(
+        4, widths, 3, "tanh", (None,) * (len(widths) + 1), True, 0, None
+    )
+    network = build_network(arch, [0] * 6)
+    weights = [
+        rng.uniform(0.5, 2, w.shape)
+        if v.name == "moving_variance"
+        else rng.normal(size=w.shape)
+        for v, w in zip(network.weights, network.get_weights(), strict=True)
+    ]
+    weights = [w.astype(np.float32) for w in weights]
+    network.set_weights(weights)
+    X = rng.normal(size=(9, 4)).astype(np.float32)
+    (proba,) = _sampling.Sampler(arch, weights, 0).draw(X, 0, "independent", "mean")
+    assert_allclose(proba, network(X), atol=2e-6)
