@@ -94,7 +94,7 @@ class _Mode(keras.layers.Layer):
         return function()
 
 
-def call_in_mode(operation: Any, training: bool, *args: Any, **kwargs: Any) -> Any:
+def call_in_mode(operation: Any, training: bool, /, *args: Any, **kwargs: Any) -> Any:
     """What a layer or operation gives in training or inference mode."""
     if getattr(operation, "_call_has_training_arg", False):
         return operation(*args, **{**kwargs, "training": training})
