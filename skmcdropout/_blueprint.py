@@ -116,10 +116,8 @@ class Blueprint:
     def _made(self, trust: bool) -> keras.Model:
         if self.maker is not None:
             return self.maker()
-        config, safe_mode = json.loads(self.config), False if trust else None
-        build = functools.partial(
-            keras.saving.deserialize_keras_object, safe_mode=safe_mode
-        )
+        config, mode = json.loads(self.config), {"safe_mode": False} if trust else {}
+        build = functools.partial(keras.saving.deserialize_keras_object, **mode)
         if config["class_name"] != "Sequential" or config["module"] != "keras":
             return build(config)
         # Keras adds one layer after the other, and fails at some that come first.
