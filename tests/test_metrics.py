@@ -281,7 +281,7 @@ def test_a_scorer_asks_for_no_metadata_where_they_are_routed(iris):
     scorer = make_uncertainty_scorer()
     plain = cross_validate(classifier, X, y, scoring=scorer, cv=2)
     with config_context(enable_metadata_routing=True):
-        routed = cross_validate(classifier, X, y, scoring=scorer, cv=2)
+        routed = cross_validate(classifier, X, y, scoring=scorer, cv=2, params={})
     assert_array_equal(routed["test_score"], plain["test_score"])
 
 
