@@ -25,7 +25,6 @@ from skmcdropout._blueprint import Blueprint, not_plain
 from skmcdropout._engines import ChainEngine, GraphEngine, fast_engine, whole_engine
 from skmcdropout._graph import Pass
 from skmcdropout._modes import (
-    as_called,
     call_in_mode,
     held_in_inference,
     plain_methods,
@@ -111,12 +110,15 @@ class Reference:
 
     def _called(self, table: NDArray[Any], training: bool) -> NDArray[Any]:
         blueprint, network = self._blueprint, self._network
-        inputs = blueprint.unpack(tf.constant(table), blueprint.row_shapes)
-        takes_it = takes_training(network)
-        outputs = call_in_mode(
-            network, training and takes_it, as_called(network, inputs)
-        )
+        mode = training and takes_training(network)
+        arguments = blueprint.arguments(network, tf.constant(table))
+        outputs = call_in_mode(network, mode, arguments)
         return blueprint.outputs.probabilities(outputs).numpy()
+
+    @functools.cached_property
+    def resting(self) -> NDArray[Any]:
+        """`at_rest` for all rows, with the weights as they are varied."""
+        return self.at_rest(self._table)
 
     def vary_weights(self) -> None:
         """Change the trainable weights a little, if predictions stay finite."""
@@ -129,7 +131,8 @@ class Reference:
                 size = 0.1 * (np.sqrt(np.mean(np.square(value))) or 1.0)
                 noise = rng.standard_normal(value.shape).astype(value.dtype)
                 variable.assign(value + noise * value.dtype.type(size))
-        if not np.isfinite(self.at_rest(self._table)).all():
+        if not np.isfinite(self.resting).all():
+            del self.resting
             for variable, value in zip(
                 self._network.trainable_variables, before, strict=True
             ):
@@ -137,9 +140,8 @@ class Reference:
 
     def check_rows_are_independent(self) -> None:
         """Refuse a network in which rows depend on the company they are in."""
-        whole = self.at_rest(self._table)
         halves = [self.at_rest(rows) for rows in np.split(self._table, [3])]
-        if self._differs(np.concatenate(halves), whole):
+        if self._differs(np.concatenate(halves), self.resting):
             raise ValueError(
                 "The model must predict each row by itself, so that it does not matter "
                 f"which rows share a call. Got {self._network.name!r}, in which what "
@@ -176,11 +178,9 @@ class Reference:
         blueprint, network = self._blueprint, self._network
 
         def forward(rows: Any) -> Any:
-            inputs = blueprint.unpack(rows, blueprint.row_shapes)
+            arguments = blueprint.arguments(network, rows)
             with Pass().noise_in(network, holds=False):
-                return call_in_mode(
-                    network, takes_training(network), as_called(network, inputs)
-                )
+                return call_in_mode(network, takes_training(network), arguments)
 
         spec = tf.TensorSpec([None, self._table.shape[1]], blueprint.table_dtype)
         return tf.function(forward, autograph=False).get_concrete_function(spec)
@@ -190,7 +190,7 @@ class Reference:
         ((got,),) = engine.draw(
             engine.sample(0, 0, "independent"), self._table, "draws"
         )
-        if self._differs(got, self.at_rest(self._table)):
+        if self._differs(got, self.resting):
             raise DisagreementError(
                 "The model must predict with nothing dropped what Keras predicts. "
                 f"Got other numbers for {self._network.name!r}."
