@@ -9,7 +9,7 @@ from sklearn.preprocessing import StandardScaler
 from timing import table
 
 from skmcdropout import MCDropoutClassifier
-from skmcdropout._sampling import Sampler
+from skmcdropout._drawing.sampler import Sampler
 from skmcdropout.uncertainty import MEASURES, from_summary
 
 NETWORKS = [((100,), 0.2), ((100,), 0.5), ((100, 100), 0.2), ((100, 100), 0.5)]

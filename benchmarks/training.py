@@ -26,7 +26,7 @@ import tensorflow
 from sklearn.datasets import load_digits
 from sklearn.neural_network import MLPClassifier
 from skmcdropout import MCDropoutClassifier
-import skmcdropout._fitting
+import skmcdropout._fitting.fit
 warnings.simplefilter("ignore")
 X, y = load_digits(return_X_y=True)
 X /= 16

@@ -3,6 +3,12 @@
 from skmcdropout import metrics, uncertainty
 from skmcdropout._classifier import MCDropoutClassifier
 from skmcdropout._rejecting import RejectingClassifier
+from skmcdropout._version import __version__
 
-__all__ = ["MCDropoutClassifier", "RejectingClassifier", "metrics", "uncertainty"]
-__version__ = "0.1.0"
+__all__ = [
+    "MCDropoutClassifier",
+    "RejectingClassifier",
+    "__version__",
+    "metrics",
+    "uncertainty",
+]

@@ -21,18 +21,18 @@ from sklearn.utils.validation import (
     check_is_fitted,
 )
 
-from skmcdropout._architecture import ELEMENTWISE_ACTIVATIONS
-from skmcdropout._constraints import RANDOM_STATE, Number
-from skmcdropout._fit_task import CallbackSupportMixin, FitTask
-from skmcdropout._fork import check_process
-from skmcdropout._inputs import Rows, check_rows, check_rows_and_labels, take
-from skmcdropout._seal import SealedMixin
+from skmcdropout._fitting.callbacks import CallbackSupportMixin, FitTask
+from skmcdropout._networks.architecture import ELEMENTWISE_ACTIVATIONS
+from skmcdropout._networks.inputs import Rows, check_rows, check_rows_and_labels, take
+from skmcdropout._utils.checksum import SealedMixin
+from skmcdropout._utils.constraints import RANDOM_STATE, Number
+from skmcdropout._utils.forks import check_process
 from skmcdropout.uncertainty import check_measures, from_summary
 
 if TYPE_CHECKING:
     import keras
 
-    from skmcdropout._sampling import Wanted
+    from skmcdropout._drawing.sampler import Wanted
 
 KERNEL_INITIALIZERS = {
     "glorot_normal",
@@ -436,7 +436,7 @@ class MCDropoutClassifier(
         (1, 10)
         """
         check_process()
-        from skmcdropout._fitting import take_over
+        from skmcdropout._fitting.fit import take_over
 
         estimator = cls(**params)
         estimator._validate_params()
@@ -472,7 +472,7 @@ class MCDropoutClassifier(
             be drawn from, or if the loss becomes NaN or infinite.
         """
         check_process()
-        from skmcdropout._fitting import fit_network
+        from skmcdropout._fitting.fit import fit_network
 
         task = FitTask(self, X, y, sample_weight, self.epochs)
         going_on = self.warm_start and hasattr(self, "classes_")
@@ -531,7 +531,7 @@ class MCDropoutClassifier(
             `y` holds others, or as `fit` does.
         """
         check_process()
-        from skmcdropout._fitting import fit_network
+        from skmcdropout._fitting.fit import fit_network
 
         self._validate_params()  # the decorator does so at the first call only
         task = FitTask(self, X, y, sample_weight, n_epochs=1)
@@ -783,7 +783,7 @@ class MCDropoutClassifier(
         super().__setstate__(state)
         self.memory = memory
         if "_sampler" in state:
-            from skmcdropout._fitting import make_sampler
+            from skmcdropout._fitting.fit import make_sampler
 
             *_, mask_seed = self._seeds
             self._sampler = make_sampler(self._arch, state["_sampler"], mask_seed)

@@ -21,10 +21,10 @@ from sklearn.utils._param_validation import HasMethods, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, indexable
 
-from skmcdropout._constraints import Number
-from skmcdropout._scorers import judged, last_step
-from skmcdropout._seal import SealedMixin
+from skmcdropout._utils.checksum import SealedMixin
+from skmcdropout._utils.constraints import Number
 from skmcdropout.metrics import risk_coverage_curve
+from skmcdropout.metrics._scorers import judged, last_step
 from skmcdropout.uncertainty import MEASURES
 
 DEFAULT_COVERAGE = 0.9

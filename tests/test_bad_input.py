@@ -292,7 +292,7 @@ def test_a_callback_that_is_none():
 def test_another_backend_of_keras_is_named(monkeypatch):
     import importlib
 
-    from skmcdropout import _network
+    from skmcdropout._networks import perceptron as _network
 
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     with pytest.raises(ImportError, match=r"backend to be 'tensorflow'. Got 'jax'"):

@@ -339,7 +339,7 @@ def test_a_full_memory_can_be_read_where_nothing_can_be_written(tmp_path, plain)
 @pytest.fixture
 def trainings(monkeypatch):
     """A list that grows by one with each training."""
-    from skmcdropout import _fitting
+    from skmcdropout._fitting import fit as _fitting
 
     trained = []
     train = _fitting.train

@@ -28,7 +28,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.fixes import parse_version
 
-from skmcdropout import MCDropoutClassifier, _fitting
+from skmcdropout import MCDropoutClassifier
+from skmcdropout._fitting import fit as _fitting
 
 
 @pytest.fixture
@@ -220,7 +221,7 @@ def test_another_process_finds_what_was_trained(quick, moons, tmp_path):
     joblib.dump(quick, tmp_path / "unfitted.joblib")
     script = (
         "import joblib, numpy as np\n"
-        "from skmcdropout import _fitting\n"
+        "from skmcdropout._fitting import fit as _fitting\n"
         "{}\n"
         "data = np.load('data.npz')\n"
         "classifier = joblib.load('unfitted.joblib').fit(data['X'], data['y'])\n"

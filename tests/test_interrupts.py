@@ -20,8 +20,11 @@ from numpy.testing import assert_array_equal
 from sklearn.base import clone
 from sklearn.utils.fixes import parse_version
 
-from skmcdropout import MCDropoutClassifier, _fitting, _sampling, _training
-from skmcdropout._interrupts import interrupts_held
+from skmcdropout import MCDropoutClassifier
+from skmcdropout._drawing import sampler as _sampling
+from skmcdropout._fitting import fit as _fitting
+from skmcdropout._training import train as _training
+from skmcdropout._utils.interrupts import interrupts_held
 
 X = np.random.RandomState(0).normal(size=(40, 4)) + np.arange(40)[:, None] % 3
 Y = np.arange(40) % 3
@@ -191,13 +194,13 @@ def test_a_callback_of_scikit_learn_that_raises_changes_nothing(
 #: What a fit goes through, by module and name, in the order it does.
 STAGES = [
     ("skmcdropout._classifier.check_rows_and_labels", "both"),
-    ("skmcdropout._fitting._draw_seeds", "both"),
-    ("skmcdropout._fitting.initial_weights", "mlp"),
-    ("skmcdropout._fitting.training_rows", "both"),
-    ("skmcdropout._training._load", "both"),
-    ("skmcdropout._trainer.GraphTrainer.fit", "both"),
-    ("skmcdropout._training._unload", "both"),
-    ("skmcdropout._fitting.make_sampler", "both"),
+    ("skmcdropout._fitting.fit._draw_seeds", "both"),
+    ("skmcdropout._fitting.fit.initial_weights", "mlp"),
+    ("skmcdropout._fitting.fit.training_rows", "both"),
+    ("skmcdropout._training.train._load", "both"),
+    ("skmcdropout._training.trainer.GraphTrainer.fit", "both"),
+    ("skmcdropout._training.train._unload", "both"),
+    ("skmcdropout._fitting.fit.make_sampler", "both"),
     ("skmcdropout._classifier.MCDropoutClassifier._become", "both"),
 ]
 
@@ -367,7 +370,7 @@ def test_a_signal_in_mid_prediction_changes_nothing(kind, expected, interrupt_af
 def test_an_interrupt_between_chunks_of_a_prediction_changes_nothing(
     kind, expected, monkeypatch
 ):
-    from skmcdropout import _rows_bar
+    from skmcdropout._drawing import progress_bar as _rows_bar
 
     classifier = MCDropoutClassifier(**KINDS[kind]).fit(X, Y)
 

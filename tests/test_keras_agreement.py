@@ -8,8 +8,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.preprocessing import StandardScaler
 
 from skmcdropout import MCDropoutClassifier
-from skmcdropout._architecture import Architecture
-from skmcdropout._network import build_network, initial_weights
+from skmcdropout._networks.architecture import Architecture
+from skmcdropout._networks.perceptron import build_network, initial_weights
 
 N_PASSES = 2000
 

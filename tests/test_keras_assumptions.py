@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skmcdropout._weights import ELEMENTWISE
+from skmcdropout._training.variables import ELEMENTWISE
 
 X = np.random.RandomState(0).normal(size=(64, 5)).astype(np.float32)
 

@@ -14,7 +14,8 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from skmcdropout import MCDropoutClassifier, _fitting
+from skmcdropout import MCDropoutClassifier
+from skmcdropout._fitting import fit as _fitting
 
 N_ROWS = 300
 
@@ -373,7 +374,7 @@ def test_another_process_predicts_the_same(images, predicted_elsewhere):
 
 
 def test_one_compiled_trainer_serves_all_folds(images):
-    from skmcdropout import _training
+    from skmcdropout._training import train as _training
 
     X, y = images
     _training._idle._things.clear()

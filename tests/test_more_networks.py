@@ -14,7 +14,7 @@ from sklearn.utils.fixes import parse_version
 from test_networks import as_called, repeated, some
 
 from skmcdropout import MCDropoutClassifier
-from skmcdropout._blueprint import seeded_generators
+from skmcdropout._networks.blueprint import seeded_generators
 
 N_PASSES, N_COPIES = 500, 100
 
@@ -115,7 +115,7 @@ def test_order_company_chunks_and_pickle_change_nothing(case, request, monkeypat
     order = np.random.RandomState(0).permutation(N_ROWS)
     assert_allclose(classifier.predict_proba(some(X, order)), proba[order], atol=1e-5)
     assert_allclose(classifier.predict_proba(some(X, [3])), proba[[3]], atol=1e-5)
-    monkeypatch.setattr("skmcdropout._sampling.CHUNK_FLOATS", 1)
-    monkeypatch.setattr("skmcdropout._engines.CHUNK_FLOATS", 1)
-    monkeypatch.setattr("skmcdropout._engines.GROUP_FLOATS", 2000)
+    monkeypatch.setattr("skmcdropout._drawing.sampler.CHUNK_FLOATS", 1)
+    monkeypatch.setattr("skmcdropout._drawing.graph_engine.CHUNK_FLOATS", 1)
+    monkeypatch.setattr("skmcdropout._drawing.graph_engine.GROUP_FLOATS", 2000)
     assert_allclose(classifier.predict_proba(X), proba, atol=1e-5)

@@ -12,7 +12,7 @@ from keras_networks import N_ROWS, NETWORKS, with_weights
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skmcdropout import MCDropoutClassifier, _network_sampling
-from skmcdropout._blueprint import seeded_generators
+from skmcdropout._networks.blueprint import seeded_generators
 
 N_PASSES = 2000
 
@@ -132,9 +132,9 @@ def test_chunks_and_groups_of_draws_change_nothing(case, monkeypatch):
     _, classifier, X = case
     X = repeated(X, 3)
     expected = classifier.sample_proba(X)
-    monkeypatch.setattr("skmcdropout._sampling.CHUNK_FLOATS", 1)
-    monkeypatch.setattr("skmcdropout._engines.CHUNK_FLOATS", 1)
-    monkeypatch.setattr("skmcdropout._engines.GROUP_FLOATS", 2000)
+    monkeypatch.setattr("skmcdropout._drawing.sampler.CHUNK_FLOATS", 1)
+    monkeypatch.setattr("skmcdropout._drawing.graph_engine.CHUNK_FLOATS", 1)
+    monkeypatch.setattr("skmcdropout._drawing.graph_engine.GROUP_FLOATS", 2000)
     # Logits of these weights reach 80, so that their last digit is 1e-5.
     assert_allclose(classifier.sample_proba(X), expected, atol=1e-5)
 
@@ -188,7 +188,9 @@ def test_a_chain_of_dense_layers_draws_what_the_graph_draws(name, monkeypatch):
         return drawn
 
     expected = draws(IN_A_CHAIN[name])
-    monkeypatch.setattr("skmcdropout._engines.read_tail", lambda *args: None)
+    monkeypatch.setattr(
+        "skmcdropout._drawing.graph_engine.read_tail", lambda *args: None
+    )
     assert_allclose(draws(False), expected, atol=1e-5)
 
 

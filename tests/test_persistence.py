@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skmcdropout import MCDropoutClassifier, RejectingClassifier
-from skmcdropout._seal import seal
+from skmcdropout._utils.checksum import seal
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from skmcdropout import _sampling, _thinning, _wide
-from skmcdropout._masks import dropout_masks
-from skmcdropout._sampling import draw_chain, sample_chain
-from skmcdropout._thinning import Affine, Chain
+from skmcdropout._drawing import sampler as _sampling
+from skmcdropout._drawing import thinned as _thinning
+from skmcdropout._drawing import wide as _wide
+from skmcdropout._drawing.masks import dropout_masks
+from skmcdropout._drawing.sampler import draw_chain, sample_chain
+from skmcdropout._drawing.thinned import Affine, Chain
 
 SEEDS = st.integers(0, 2**31 - 2)
 SAMPLING = st.sampled_from(["stratified", "independent"])

@@ -10,7 +10,7 @@ from scipy import sparse
 from sklearn.base import clone
 
 from skmcdropout import MCDropoutClassifier, _sampling, _thinning, uncertainty
-from skmcdropout._masks import dropout_masks
+from skmcdropout._drawing.masks import dropout_masks
 
 SEEDS = st.integers(0, 2**31 - 2)
 

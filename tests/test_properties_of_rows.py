@@ -7,9 +7,14 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import ndtr
 
-from skmcdropout import _masks
-from skmcdropout._masks import dropout_masks, kept_units, normal_noise
-from skmcdropout._rows import MAX_REPETITION, canonical_order, hold_out, training_rows
+from skmcdropout._drawing import masks as _masks
+from skmcdropout._drawing.masks import dropout_masks, kept_units, normal_noise
+from skmcdropout._training.rows import (
+    MAX_REPETITION,
+    canonical_order,
+    hold_out,
+    training_rows,
+)
 
 SEEDS = st.integers(0, 2**31 - 2)
 RATES = st.one_of(st.sampled_from([0.0, 0.5, 0.25, 0.999]), st.floats(0, 0.99))

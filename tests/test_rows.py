@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skmcdropout import _rows
-from skmcdropout._rows import (
+from skmcdropout._training import rows as _rows
+from skmcdropout._training.rows import (
     MAX_REPETITION,
     canonical_order,
     hold_out,

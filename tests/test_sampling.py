@@ -14,10 +14,10 @@ from skmcdropout import (
     _wide,
     uncertainty,
 )
-from skmcdropout._architecture import Architecture
-from skmcdropout._masks import dropout_masks
-from skmcdropout._network import build_network
-from skmcdropout._sampling import compiled_results
+from skmcdropout._drawing.masks import dropout_masks
+from skmcdropout._drawing.sampler import compiled_results
+from skmcdropout._networks.architecture import Architecture
+from skmcdropout._networks.perceptron import build_network
 from skmcdropout.uncertainty import MEASURES, from_summary
 
 

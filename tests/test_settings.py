@@ -12,7 +12,7 @@ from numpy.testing import assert_array_equal
 from tensorflow.python.eager import context
 
 from skmcdropout import MCDropoutClassifier, _kernels
-from skmcdropout._network import single_precision
+from skmcdropout._networks.perceptron import single_precision
 
 
 @contextlib.contextmanager

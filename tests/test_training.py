@@ -12,8 +12,8 @@ from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.estimator_checks import check_class_weight_classifiers
 
 from skmcdropout import MCDropoutClassifier, _latest, _training
-from skmcdropout._architecture import ELEMENTWISE_ACTIVATIONS
-from skmcdropout._network import build_network
+from skmcdropout._networks.architecture import ELEMENTWISE_ACTIVATIONS
+from skmcdropout._networks.perceptron import build_network
 
 OPTIMIZERS = {
     "adam": "adam",
@@ -42,7 +42,7 @@ def trained_by_keras(classifier, X, y, loss_weights=None):
         return before(arch, state, *args)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("skmcdropout._fitting.train", keep)
+        patch.setattr("skmcdropout._fitting.fit.train", keep)
         initial.fit(X, y)
     network = build_network(initial._arch, [0] * 10)
     network.set_weights(weights)
@@ -175,7 +175,7 @@ def test_early_stopping_restores_the_best_weights(blobs):
         return before(arch, state, data, *args)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("skmcdropout._fitting.train", keep)
+        patch.setattr("skmcdropout._fitting.fit.train", keep)
         classifier.fit(X, y)
     losses = classifier.history_["val_loss"]
     assert classifier.n_iter_ == len(losses) < 200

@@ -1,0 +1,100 @@
+"""Rows that a network can be tried with: such as vary within what it expects."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from skmcdropout._networks.blueprint import Blueprint
+
+#: Rows of a trial: a number that no axis of a network is likely to have.
+N_ROWS = 7
+
+layers = keras.layers
+
+
+def rows_for_trial(
+    blueprint: Blueprint, network: keras.Model, given: NDArray[Any] | None = None
+) -> NDArray[Any]:
+    """A table of N_ROWS rows: some of those given, and made ones where they are few."""
+    parts = [
+        _made_rows(network, i, shape) for i, shape in enumerate(blueprint.row_shapes)
+    ]
+    for i, spec in enumerate(blueprint.inputs):
+        if spec.dtype == "bool":
+            parts[i] = np.sign(parts[i]).clip(0)
+    made = np.hstack(parts)
+    if given is None:
+        given = made[:0]
+    spread = np.linspace(0, len(given) - 1, min(N_ROWS, len(given))).astype(int)
+    rows = np.concatenate([given[spread], made])[:N_ROWS]
+    return rows.astype(blueprint.table_dtype)
+
+
+def _made_rows(
+    network: keras.Model, number: int, shape: tuple[int, ...]
+) -> NDArray[np.float64]:
+    """Rows for one of a network's inputs."""
+    rng = np.random.RandomState(number)
+    size = (N_ROWS, math.prod(shape))
+    known = list(filter(_range, _first_layers(network, number)))
+    tokens = list(filter(_takes_tokens, network._flatten_layers()))
+    limits = [_range(layer) for layer in known or tokens]
+    ranges = sorted((x for x in limits if x is not None), key=lambda x: x[1])
+    if not ranges:
+        return rng.normal(size=size)
+    low, high, is_whole = ranges[0]
+    if not is_whole:
+        return rng.uniform(low, high, size)
+    rows = rng.randint(int(low), int(high), size).astype(float)
+    if any(getattr(layer, "mask_zero", False) for layer in known or tokens):
+        rows[::2, size[1] - size[1] // 3 :] = 0  # padding
+    return rows
+
+
+def _first_layers(network: keras.Model, number: int) -> Sequence[Any]:
+    """The layers that take one of a network's inputs."""
+    if isinstance(network, keras.Sequential):
+        inner = network.layers[0]
+        is_network = isinstance(inner, keras.Model)
+        return _first_layers(inner, 0) if is_network else [inner]
+    if not hasattr(network, "_run_through_graph"):
+        return [la for la in network._flatten_layers() if _takes_tokens(la)]
+    given = network.inputs[number]
+    return [
+        node.operation
+        for nodes in network._nodes_by_depth.values()
+        for node in nodes
+        if any(x is given for x in node.input_tensors) and not node.is_input
+    ]
+
+
+def _takes_tokens(layer: Any) -> bool:
+    limits = _range(layer)
+    return limits is not None and limits[2]
+
+
+def _range(layer: Any) -> tuple[float, float, bool] | None:
+    """The least and the largest value that a layer expects; whether they are whole."""
+    if isinstance(layer, layers.Embedding):
+        return 0, layer.input_dim, True
+    if isinstance(layer, layers.IntegerLookup):
+        known = layer.get_vocabulary(include_special_tokens=False) or [0]
+        return min(known), max(known) + 2, True
+    if isinstance(layer, layers.CategoryEncoding):
+        return 0, layer.num_tokens, True
+    if isinstance(layer, layers.Hashing):
+        return 0, 1000, True
+    if isinstance(layer, layers.Discretization) and layer.bin_boundaries:
+        low, *_, high = [*layer.bin_boundaries] * 2
+        margin = (high - low) / 4 or 1.0
+        return low - margin, high + margin, False
+    if isinstance(layer, layers.Normalization) and layer.built:
+        mean, std = (np.asarray(x) for x in (layer.mean, np.sqrt(layer.variance)))
+        return float((mean - 2 * std).min()), float((mean + 2 * std).max()), False
+    return None

@@ -1,0 +1,1 @@
+"""From an estimator's parameters and data to its fitted state."""

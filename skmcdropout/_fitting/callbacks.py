@@ -1,0 +1,114 @@
+"""What scikit-learn's callbacks are told of `fit`; they exist from version 1.9 on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import sklearn
+
+__all__ = ["CallbackSupportMixin", "FitTask"]
+
+try:
+    from sklearn.callback import CallbackSupportMixin, ProgressBar
+except ImportError:
+    HAS_CALLBACKS = False
+
+    class CallbackSupportMixin:  # type: ignore[no-redef]
+        """What stands in for scikit-learn's mixin where that has none."""
+
+        def set_callbacks(self, *callbacks: Any) -> Any:
+            """Refuse callbacks.
+
+            Parameters
+            ----------
+            *callbacks : callback instances
+                Callbacks that follow scikit-learn's protocol.
+
+            Raises
+            ------
+            NotImplementedError
+                Always: they need scikit-learn 1.9.
+            """
+            raise NotImplementedError(
+                "set_callbacks needs scikit-learn 1.9 or newer. This is "
+                f"{sklearn.__version__}; use verbose=1 or Keras's callbacks instead."
+            )
+else:
+    HAS_CALLBACKS = True
+
+if TYPE_CHECKING:
+    from skmcdropout._classifier import MCDropoutClassifier
+    from skmcdropout._training.train import TrainingState
+
+
+class FitTask:
+    """A fit, told as a task whose subtasks are epochs."""
+
+    def __init__(
+        self,
+        estimator: MCDropoutClassifier,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        n_epochs: int,
+    ) -> None:
+        metadata = None if sample_weight is None else {"sample_weight": sample_weight}
+        self._told = {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
+        self._callbacks: list[Any] = []
+        if HAS_CALLBACKS:
+            self._callbacks = getattr(estimator, "_skl_callbacks", [])
+            self._context = estimator._init_callback_context(max_subtasks=n_epochs)
+            self._context.call_on_fit_task_begin(**self._told)
+
+    @property
+    def needs_epochs(self) -> bool:
+        """Whether a callback may stop training, or look at more than its progress."""
+        return any(type(callback) is not ProgressBar for callback in self._callbacks)
+
+    def epochs(
+        self, attributes_after: Callable[[TrainingState], dict[str, Any]]
+    ) -> EpochTasks | None:
+        """The epochs, if somebody wants to know of them.
+
+        `attributes_after` makes of a state of training the attributes of the estimator
+        with the weights of that moment.
+        """
+        if not self._callbacks:
+            return None
+        return EpochTasks(self._context, self._told, attributes_after)
+
+    def end(self) -> None:
+        """Tell that the estimator is fitted."""
+        if HAS_CALLBACKS:
+            self._context.call_on_fit_task_end(
+                **self._told, reconstruction_attributes={}
+            )
+
+
+class EpochTasks:
+    """Epochs, told one after the other as subtasks of a fit."""
+
+    def __init__(
+        self,
+        fit: Any,
+        told: dict[str, Any],
+        attributes_after: Callable[[TrainingState], dict[str, Any]],
+    ) -> None:
+        self._fit = fit
+        self._told = told
+        self._attributes_after = attributes_after
+
+    def begin(self) -> None:
+        """Tell that an epoch begins."""
+        self._context = self._fit.subcontext("epoch")
+        self._context.call_on_fit_task_begin(**self._told)
+
+    def end(self, state: Callable[[], TrainingState]) -> bool:
+        """Tell that an epoch ends in this state; return whether training should."""
+        return bool(
+            self._context.call_on_fit_task_end(
+                **self._told,
+                reconstruction_attributes=lambda: self._attributes_after(state()),
+            )
+        )

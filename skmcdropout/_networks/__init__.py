@@ -1,0 +1,1 @@
+"""What a network is, in plain values, and how Keras builds it."""

@@ -1,0 +1,69 @@
+"""Functions that build a network again: what `model` is, or stands in its place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import keras
+import numpy as np
+
+from skmcdropout._networks.blueprint import Blueprint
+from skmcdropout._networks.optimizers import described, made
+
+if TYPE_CHECKING:
+    from skmcdropout._classifier import MCDropoutClassifier
+
+
+@dataclass(frozen=True)
+class SameNetwork:
+    """A `model` that builds a network like one there was, with new weights."""
+
+    blueprint: Blueprint
+
+    def __call__(self) -> keras.Model:
+        """Build it; the caller seeds the generators."""
+        network = self.blueprint.build(np.random.randint(2**31 - 1), trust=True)
+        optimizer = self.blueprint.make_optimizer()
+        if optimizer is not None:
+            network.compile(optimizer=optimizer, loss=self.blueprint.given_loss())
+        return network
+
+    @property
+    def from_logits(self) -> bool:
+        """What its outputs are."""
+        return self.blueprint.outputs.from_logits
+
+    def __repr__(self) -> str:
+        return f"<network of {self.blueprint.n_classes} classes>"
+
+
+class CallAgain:
+    """A `model` with its arguments, for networks that have no configuration."""
+
+    def __init__(
+        self, estimator: MCDropoutClassifier, arguments: dict[str, Any]
+    ) -> None:
+        self._function = estimator.model
+        self._arguments = {n: v for n, v in arguments.items() if n != "compile_kwargs"}
+        self._takes_optimizer = "compile_kwargs" in arguments
+        self._optimizer = described(estimator.optimizer)
+        self._learning_rate = float(estimator.learning_rate)
+
+    def __call__(self) -> keras.Model:
+        """Build it; the caller seeds the generators."""
+        arguments = dict(self._arguments)
+        if self._takes_optimizer:
+            optimizer = made(self._optimizer, self._learning_rate)
+            arguments["compile_kwargs"] = {"optimizer": optimizer}
+        return cast(Any, self._function)(**arguments)
+
+    def __repr__(self) -> str:
+        return call_in_words(self._function, self._arguments)
+
+
+def call_in_words(function: Any, arguments: dict[str, Any]) -> str:
+    """A function and what it is told, apart from the data: equal if both are."""
+    name = getattr(function, "__qualname__", type(function).__qualname__)
+    told = {n: v for n, v in arguments.items() if n not in ("meta", "compile_kwargs")}
+    return f"{name}({sorted(told.items())})"

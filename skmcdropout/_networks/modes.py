@@ -1,0 +1,117 @@
+"""Calls Keras layers in training mode with all but their noise in inference mode."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import types
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from skmcdropout._networks.noise_layers import has_noise, is_ours
+
+
+@contextlib.contextmanager
+def replaced_methods(methods: Mapping[tuple[Any, str], Any]) -> Iterator[None]:
+    """Give layers other methods, by (layer, name), for a while."""
+    before = {(la, name): vars(la).get(name) for la, name in methods}
+    try:
+        for (layer, name), method in methods.items():
+            vars(layer)[name] = method
+        yield
+    finally:
+        for (layer, name), method in before.items():
+            if method is None:
+                vars(layer).pop(name, None)
+            else:
+                vars(layer)[name] = method
+
+
+def plain_methods(flat_layers: Iterable[Any]) -> dict[tuple[Any, str], Any]:
+    """Functions of layers and their classes that `tf.function` decorates, without it.
+
+    What TensorFlow has compiled once would not see other methods, weights or modes.
+    """
+    found: dict[tuple[Any, str], Any] = {}
+    for layer in flat_layers:
+        kinds = [kind for kind in type(layer).__mro__ if not is_ours(kind)]
+        for held in (layer, *kinds):
+            for name, value in vars(held).items():
+                if isinstance(value, tf.types.experimental.PolymorphicFunction):
+                    plain = _plain(value.python_function)
+                    is_method = held is not layer
+                    method = types.MethodType(plain, layer) if is_method else plain
+                    found.setdefault((layer, name), method)
+    return found
+
+
+def _plain(function: Any) -> Any:
+    """A function as `tf.function` reads it, its conditions on tensors included."""
+    try:
+        return tf.autograph.to_graph(function, recursive=False)
+    except Exception:  # of what there is no source, for instance
+        return function
+
+
+def undecorate(network: Any) -> None:
+    """Give the layers of a network `plain_methods`, for good."""
+    for (layer, name), method in plain_methods(network._flatten_layers()).items():
+        vars(layer)[name] = method
+
+
+def held_in_inference(
+    flat_layers: Iterable[Any],
+) -> contextlib.AbstractContextManager[None]:
+    """Hold layers that do not draw in inference mode, those that augment included."""
+    return replaced_methods(
+        {
+            (layer, "call"): _in_inference(layer)
+            for layer in flat_layers
+            if getattr(layer, "_call_has_training_arg", False) and not has_noise(layer)
+        }
+    )
+
+
+def _in_inference(layer: Any) -> Callable[..., Any]:
+    call = layer.call
+    signature = inspect.signature(call)
+
+    def in_inference(*args: Any, **kwargs: Any) -> Any:
+        given = signature.bind(*args, **kwargs)
+        given.arguments["training"] = False
+        return call(*given.args, **given.kwargs)
+
+    return in_inference
+
+
+class _Mode(keras.layers.Layer):
+    """Calls a function as if from within a layer in training or inference mode."""
+
+    def call(self, x: Any, function: Callable[[], Any], training: Any = None) -> Any:
+        return function()
+
+
+def call_in_mode(operation: Any, training: bool, /, *args: Any, **kwargs: Any) -> Any:
+    """What a layer or operation gives in training or inference mode."""
+    if getattr(operation, "_call_has_training_arg", False):
+        return operation(*args, **{**kwargs, "training": training})
+    if not training:
+        return operation(*args, **kwargs)
+    return _Mode(name="mode", autocast=False)(
+        tf.zeros(()), function=lambda: operation(*args, **kwargs), training=True
+    )
+
+
+def as_called(network: Any, inputs: Sequence[Any]) -> Any:
+    """The argument to call a network with, from its inputs in order."""
+    if not hasattr(network, "_run_through_graph"):
+        return inputs[0]
+    return keras.tree.pack_sequence_as(network.input, list(inputs))
+
+
+def takes_training(network: Any) -> bool:
+    """Whether Keras would put a network into training mode: if its `call` takes it."""
+    return bool(network._call_has_training_arg)
