@@ -25,7 +25,7 @@ def summary(
 
 def sampler(classifier: MCDropoutClassifier, seed: int) -> Sampler:
     """Draws of a fitted classifier from masks of another seed."""
-    return Sampler(classifier._arch, classifier._sampler.weights, seed)
+    return Sampler(classifier._spec, classifier._sampler.weights, seed)
 
 
 def reference(

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from peers import compiled_loop, textbook, torch_loop
 from timing import matrix_product_rate, seconds, short, table, times
 
-from skmcdropout import MCDropoutClassifier, _sampling
+from skmcdropout import MCDropoutClassifier
+from skmcdropout._drawing.thinned import compiled_chain
 from skmcdropout.uncertainty import MEASURES
 
 N_DRAWS = 100
@@ -104,7 +105,7 @@ def first_prediction_and_row_counts() -> None:
         X = rows(n_rows, sizes[0])
         ours, keras = [], []
         for _ in range(3):
-            _sampling.compiled_chain.cache_clear()
+            compiled_chain.cache_clear()
             classifier = fitted(sizes)
             ours.append(seconds(partial(classifier.predict_proba, X), 1, warm=False))
             first_of_keras = partial(classifier.model_.predict, X, verbose=0)

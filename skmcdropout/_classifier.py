@@ -9,30 +9,30 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
-from sklearn.utils._param_validation import (
-    HasMethods,
-    StrOptions,
-    validate_parameter_constraints,
-)
-from sklearn.utils.multiclass import check_classification_targets
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import (
-    _check_sample_weight,
     check_is_fitted,
 )
 
 from skmcdropout._fitting.callbacks import CallbackSupportMixin, FitTask
-from skmcdropout._networks.architecture import ELEMENTWISE_ACTIVATIONS
-from skmcdropout._networks.inputs import Rows, check_rows, check_rows_and_labels, take
-from skmcdropout._utils.checksum import SealedMixin
+from skmcdropout._networks.activations import ELEMENTWISE
+from skmcdropout._utils.checksum import ChecksumMixin
 from skmcdropout._utils.constraints import RANDOM_STATE, Number
 from skmcdropout._utils.forks import check_process
+from skmcdropout._utils.private import (
+    HasMethods,
+    StrOptions,
+    fit_context,
+    validate_parameter_constraints,
+)
+from skmcdropout._validation import check_numbers, check_rows, check_training_data
 from skmcdropout.uncertainty import check_measures, from_summary
 
 if TYPE_CHECKING:
     import keras
 
-    from skmcdropout._drawing.sampler import Wanted
+    from skmcdropout._drawing.results import Wanted
+    from skmcdropout._fitting.parameters import FittedState
 
 KERNEL_INITIALIZERS = {
     "glorot_normal",
@@ -49,7 +49,7 @@ KERNEL_INITIALIZERS = {
 
 
 class MCDropoutClassifier(
-    ClassifierMixin, CallbackSupportMixin, SealedMixin, BaseEstimator
+    ClassifierMixin, CallbackSupportMixin, ChecksumMixin, BaseEstimator
 ):
     """Monte-Carlo dropout network: a classifier that says how unsure it is.
 
@@ -245,7 +245,7 @@ class MCDropoutClassifier(
             "array-like",
             Number(Integral, 1, None, closed="left"),
         ],
-        "activation": [StrOptions(ELEMENTWISE_ACTIVATIONS)],
+        "activation": [StrOptions(ELEMENTWISE)],
         "model": [callable, None],
         "dropout_rate": [Number(Real, 0, 1, closed="left"), "array-like"],
         "dropout_position": [
@@ -436,14 +436,19 @@ class MCDropoutClassifier(
         (1, 10)
         """
         check_process()
-        from skmcdropout._fitting.fit import take_over
+        from skmcdropout._fitting.from_keras import adopt
 
         estimator = cls(**params)
         estimator._validate_params()
-        take_over(estimator, model, classes, from_logits)
+        adopted = adopt(estimator, model, classes, from_logits)
+        estimator.model = adopted.model
+        estimator.classes_ = adopted.classes
+        if adopted.n_features is not None:
+            estimator.n_features_in_ = adopted.n_features
+        estimator._set_fitted(adopted.fitted)
         return estimator
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def fit(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> MCDropoutClassifier:
@@ -472,12 +477,12 @@ class MCDropoutClassifier(
             be drawn from, or if the loss becomes NaN or infinite.
         """
         check_process()
-        from skmcdropout._fitting.fit import fit_network
-
         task = FitTask(self, X, y, sample_weight, self.epochs)
-        going_on = self.warm_start and hasattr(self, "classes_")
-        attempt = copy.copy(self)
-        data, labels, weights = attempt._validate_rows(X, y, sample_weight)
+        before = self._fitted_state() if self.warm_start else None
+        candidate = copy.copy(self)
+        data, labels, weights = check_training_data(
+            candidate, X, y, sample_weight, reset=True
+        )
         classes, codes = np.unique(labels, return_inverse=True)
         if len(classes) < 2:
             weighed = "" if weights is None else " with a positive sample_weight"
@@ -486,16 +491,16 @@ class MCDropoutClassifier(
                 "in the data, but the data contains only one class: "
                 f"{classes.tolist()[0]!r}"
             )
-        if going_on and not np.array_equal(classes, self.classes_):
+        if before is not None and not np.array_equal(classes, self.classes_):
             raise ValueError(
                 "warm_start=True must be given the same classes as the last fit, "
                 f"{self.classes_}. Got {classes} instead."
             )
-        attempt.classes_ = classes
-        fit_network(attempt, data, codes, weights, task, going_on=going_on)
-        return self._become(attempt, task)
+        candidate.classes_ = classes
+        candidate._train((data, codes, weights), before, task)
+        return self._commit(candidate, task)
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(
         self,
         X: ArrayLike,
@@ -531,45 +536,42 @@ class MCDropoutClassifier(
             `y` holds others, or as `fit` does.
         """
         check_process()
-        from skmcdropout._fitting.fit import fit_network
-
         self._validate_params()  # the decorator does so at the first call only
         task = FitTask(self, X, y, sample_weight, n_epochs=1)
-        going_on = hasattr(self, "classes_")
+        before = self._fitted_state()
         if self.class_weight == "balanced":
             raise ValueError(
                 "class_weight must be a dict or None in partial_fit, which does not "
                 "see all rows at once. Got 'balanced' instead; give the weights that "
                 "sklearn.utils.class_weight.compute_class_weight finds for the whole."
             )
-        attempt = copy.copy(self)
+        candidate = copy.copy(self)
         if classes is not None:
-            attempt.classes_ = np.unique(classes)
-        elif not going_on:
+            candidate.classes_ = np.unique(classes)
+        elif before is None:
             raise ValueError("classes must be passed on the first call to partial_fit.")
-        if len(attempt.classes_) < 2:
+        if len(candidate.classes_) < 2:
             raise ValueError(
-                f"classes must hold at least 2 classes. Got {attempt.classes_} instead."
+                "classes must hold at least 2 classes. "
+                f"Got {candidate.classes_} instead."
             )
-        if going_on and not np.array_equal(attempt.classes_, self.classes_):
+        if before is not None and not np.array_equal(candidate.classes_, self.classes_):
             raise ValueError(
                 "classes must be the same at each call to partial_fit, "
-                f"{self.classes_}. Got {attempt.classes_} instead."
+                f"{self.classes_}. Got {candidate.classes_} instead."
             )
-        data, labels, weights = attempt._validate_rows(
-            X, y, sample_weight, reset=not (going_on and self.n_iter_)
+        data, labels, weights = check_training_data(
+            candidate, X, y, sample_weight, reset=before is None or not self.n_iter_
         )
-        unknown = np.setdiff1d(labels, attempt.classes_)
+        unknown = np.setdiff1d(labels, candidate.classes_)
         if len(unknown):
             raise ValueError(
-                f"y must hold only the classes {attempt.classes_}, as announced to "
+                f"y must hold only the classes {candidate.classes_}, as announced to "
                 f"partial_fit. Got {unknown} too."
             )
-        codes = np.searchsorted(attempt.classes_, labels)
-        fit_network(
-            attempt, data, codes, weights, task, going_on=going_on, one_epoch=True
-        )
-        return self._become(attempt, task)
+        codes = np.searchsorted(candidate.classes_, labels)
+        candidate._train((data, codes, weights), before, task, one_epoch=True)
+        return self._commit(candidate, task)
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Predict the class of the largest mean probability.
@@ -711,37 +713,62 @@ class MCDropoutClassifier(
             wanted,
             show=snapshot.verbose == 1,
         )
-        _check_numbers(drawn, 1 if wanted == "draws" else 0)
+        check_numbers(drawn, 1 if wanted == "draws" else 0)
         return drawn
 
-    def _validate_rows(
+    def _train(
         self,
-        X: ArrayLike,
-        y: ArrayLike,
-        sample_weight: ArrayLike | None,
-        reset: bool = True,
-    ) -> tuple[Rows, NDArray[Any], NDArray[np.float64] | None]:
-        """Checked data without the rows of weight zero."""
-        data, labels = check_rows_and_labels(self, X, y, reset=reset)
-        check_classification_targets(labels)
-        if sample_weight is None:
-            return data, labels, None
-        weights = _check_sample_weight(
-            sample_weight, labels, dtype=np.float64, ensure_non_negative=True
-        )
-        counted = weights > 0
-        if not counted.any():
-            raise ValueError(
-                "sample_weight must hold at least one positive weight. Got only zeros."
-            )
-        return take(data, counted), labels[counted], weights[counted]
+        rows: tuple[Any, NDArray[np.int64], NDArray[np.float64] | None],
+        before: FittedState | None,
+        task: FitTask,
+        one_epoch: bool = False,
+    ) -> None:
+        """Fit on checked rows, codes into ``classes_`` and weights."""
+        from skmcdropout._fitting.fit import fit_network
+        from skmcdropout._fitting.parameters import LabelledRows
 
-    def _become(
-        self, attempt: MCDropoutClassifier, task: FitTask
+        data = LabelledRows(*rows, self.classes_)
+        fitted = fit_network(
+            self, data, before, task, self._attributes_after, one_epoch=one_epoch
+        )
+        self._set_fitted(fitted)
+
+    def _set_fitted(self, fitted: FittedState) -> None:
+        """Set what a fit has learned."""
+        from skmcdropout._drawing.sampler import Sampler
+
+        weights, progress = fitted.training.weights, fitted.training.progress
+        self.history_, self.n_iter_ = dict(progress.history), progress.n_epochs
+        self._spec, self._progress = fitted.spec, progress
+        self._seeds, self._built_by = fitted.seeds, fitted.built_by
+        self._sampler = Sampler(
+            fitted.spec, weights, fitted.seeds.masks, True, fitted.compiled
+        )
+        if fitted.spec.takes_any_length:
+            self.__dict__.pop("n_features_in_", None)
+
+    def _fitted_state(self) -> FittedState | None:
+        """What was learned, with the weights as they are now; None before a fit."""
+        if not hasattr(self, "_sampler"):
+            return None
+        from skmcdropout._fitting.parameters import FittedState
+        from skmcdropout._training.state import TrainingState
+
+        state = TrainingState(self._sampler.weights, self._progress)
+        return FittedState(self._spec, state, self._seeds, self._built_by)
+
+    def _attributes_after(self, fitted: FittedState) -> dict[str, Any]:
+        """All attributes, were the fit over with this state."""
+        candidate = copy.copy(self)
+        candidate._set_fitted(fitted)
+        return candidate.__dict__
+
+    def _commit(
+        self, candidate: MCDropoutClassifier, task: FitTask
     ) -> MCDropoutClassifier:
-        """Take over all that a successful `attempt` learned, at one stroke."""
+        """Take all attributes of a fitted candidate, at one stroke."""
         before = self.__dict__
-        self.__dict__ = attempt.__dict__
+        self.__dict__ = candidate.__dict__
         try:
             task.end()
         except BaseException:
@@ -783,10 +810,10 @@ class MCDropoutClassifier(
         super().__setstate__(state)
         self.memory = memory
         if "_sampler" in state:
-            from skmcdropout._fitting.fit import make_sampler
+            from skmcdropout._drawing.sampler import Sampler
 
-            *_, mask_seed = self._seeds
-            self._sampler = make_sampler(self._arch, state["_sampler"], mask_seed)
+            seed = self._seeds.masks
+            self._sampler = Sampler(self._spec, state["_sampler"], seed)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         """As ever; before it is fitted, it takes its `memory` to other processes."""
@@ -807,16 +834,3 @@ def _with_memory(kind: type[MCDropoutClassifier], memory: Any) -> MCDropoutClass
     estimator = kind.__new__(kind)
     estimator.memory = memory
     return estimator
-
-
-def _check_numbers(drawn: Sequence[NDArray[np.float32]], row_axis: int) -> None:
-    """Refuse rows on which the network overflows."""
-    for array in drawn:
-        if np.isnan(array.max(initial=0)):
-            by_row = np.moveaxis(np.isnan(array), row_axis, 0)
-            first = by_row.reshape(len(by_row), -1).any(axis=1).argmax()
-            raise ValueError(
-                "X must hold values that the network can compute with in single "
-                "precision; scale the features (StandardScaler). Got rows whose "
-                f"probabilities are NaN, the first at index {first}."
-            )

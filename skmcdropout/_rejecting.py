@@ -12,17 +12,16 @@ from sklearn.base import (
     BaseEstimator,
     ClassifierMixin,
     MetaEstimatorMixin,
-    _fit_context,
     clone,
 )
 from sklearn.model_selection import cross_validate
-from sklearn.utils import _safe_indexing, get_tags
-from sklearn.utils._param_validation import HasMethods, StrOptions
+from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, indexable
 
-from skmcdropout._utils.checksum import SealedMixin
+from skmcdropout._utils.checksum import ChecksumMixin
 from skmcdropout._utils.constraints import Number
+from skmcdropout._utils.private import HasMethods, StrOptions, fit_context, rows_of
 from skmcdropout.metrics import risk_coverage_curve
 from skmcdropout.metrics._scorers import judged, last_step
 from skmcdropout.uncertainty import MEASURES
@@ -31,7 +30,7 @@ DEFAULT_COVERAGE = 0.9
 
 
 class RejectingClassifier(
-    ClassifierMixin, MetaEstimatorMixin, SealedMixin, BaseEstimator
+    ClassifierMixin, MetaEstimatorMixin, ChecksumMixin, BaseEstimator
 ):
     """A classifier that abstains where it is too unsure.
 
@@ -138,7 +137,7 @@ class RejectingClassifier(
         self.cv = cv
         self.n_jobs = n_jobs
 
-    @_fit_context(prefer_skip_nested_validation=False)
+    @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: ArrayLike, y: ArrayLike, **params: Any) -> RejectingClassifier:
         """Choose the threshold and fit the classifier.
 
@@ -181,16 +180,16 @@ class RejectingClassifier(
             true, predicted, uncertainty = self._judged_by_folds(X, y, params)
         coverage, risk, thresholds = risk_coverage_curve(true, predicted, uncertainty)
         chosen = self._choose(coverage, risk)
-        attempt = copy.copy(self)
-        attempt.estimator_ = fitted
-        attempt.classes_ = fitted.classes_
-        attempt.threshold_ = float(thresholds[chosen])
-        attempt.coverage_ = float(coverage[chosen])
-        attempt.risk_ = float(risk[chosen])
+        candidate = copy.copy(self)
+        candidate.estimator_ = fitted
+        candidate.classes_ = fitted.classes_
+        candidate.threshold_ = float(thresholds[chosen])
+        candidate.coverage_ = float(coverage[chosen])
+        candidate.risk_ = float(risk[chosen])
         for name in ("n_features_in_", "feature_names_in_"):
             if hasattr(fitted, name):
-                setattr(attempt, name, getattr(fitted, name))
-        self.__dict__ = attempt.__dict__  # at one stroke
+                setattr(candidate, name, getattr(fitted, name))
+        self.__dict__ = candidate.__dict__  # at one stroke
         return self
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
@@ -298,7 +297,7 @@ class RejectingClassifier(
         for fitted, held in zip(
             folds["estimator"], folds["indices"]["test"], strict=True
         ):
-            rows, labels = _safe_indexing(X, held), _safe_indexing(y, held)
+            rows, labels = rows_of(X, held), rows_of(y, held)
             parts.append((np.asarray(labels), *judged(fitted, rows, self.measure)))
         true, predicted, uncertainty = map(np.concatenate, zip(*parts, strict=True))
         return true, predicted, uncertainty

@@ -292,13 +292,13 @@ def test_a_callback_that_is_none():
 def test_another_backend_of_keras_is_named(monkeypatch):
     import importlib
 
-    from skmcdropout._networks import perceptron as _network
+    from skmcdropout._networks import keras_backend
 
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     with pytest.raises(ImportError, match=r"backend to be 'tensorflow'. Got 'jax'"):
-        importlib.reload(_network)
+        importlib.reload(keras_backend)
     monkeypatch.undo()
-    importlib.reload(_network)
+    importlib.reload(keras_backend)
 
 
 def small(**params):

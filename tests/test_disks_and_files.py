@@ -339,16 +339,16 @@ def test_a_full_memory_can_be_read_where_nothing_can_be_written(tmp_path, plain)
 @pytest.fixture
 def trainings(monkeypatch):
     """A list that grows by one with each training."""
-    from skmcdropout._fitting import fit as _fitting
+    from skmcdropout._fitting import fit
 
     trained = []
-    train = _fitting.train
+    train = fit.train
 
     def counted(*args, **kwargs):
         trained.append(1)
         return train(*args, **kwargs)
 
-    monkeypatch.setattr(_fitting, "train", counted)
+    monkeypatch.setattr(fit, "train", counted)
     return trained
 
 

@@ -16,7 +16,7 @@ from sklearn.utils.fixes import parse_version
 from sklearn.utils.validation import check_is_fitted
 
 from skmcdropout import MCDropoutClassifier
-from skmcdropout._networks.blueprint import seeded_generators
+from skmcdropout._networks.keras_backend import seeded_generators
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.fixes import parse_version
 
 from skmcdropout import MCDropoutClassifier
-from skmcdropout._fitting import fit as _fitting
+from skmcdropout._fitting import fit as fitting
 
 
 @pytest.fixture
@@ -184,9 +184,9 @@ def test_permutation_importance_finds_the_useless_feature(quick, blobs):
 def count_fits(monkeypatch):
     """A list that grows by one with each training."""
     fits = []
-    before = _fitting.train
+    before = fitting.train
     monkeypatch.setattr(
-        _fitting, "train", lambda *a, **kw: fits.append(1) or before(*a, **kw)
+        fitting, "train", lambda *a, **kw: fits.append(1) or before(*a, **kw)
     )
     return fits
 
@@ -221,14 +221,14 @@ def test_another_process_finds_what_was_trained(quick, moons, tmp_path):
     joblib.dump(quick, tmp_path / "unfitted.joblib")
     script = (
         "import joblib, numpy as np\n"
-        "from skmcdropout._fitting import fit as _fitting\n"
+        "from skmcdropout._fitting import fit as fitting\n"
         "{}\n"
         "data = np.load('data.npz')\n"
         "classifier = joblib.load('unfitted.joblib').fit(data['X'], data['y'])\n"
         "np.save('proba.npy', classifier.predict_proba(data['X']))\n"
     )
     proba = []
-    for change in ("", "_fitting.train = None  # must not be called"):
+    for change in ("", "fitting.train = None  # must not be called"):
         code = script.format(change)
         subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
         proba.append(np.load(tmp_path / "proba.npy"))

@@ -21,9 +21,9 @@ from sklearn.base import clone
 from sklearn.utils.fixes import parse_version
 
 from skmcdropout import MCDropoutClassifier
-from skmcdropout._drawing import sampler as _sampling
-from skmcdropout._fitting import fit as _fitting
-from skmcdropout._training import train as _training
+from skmcdropout._drawing import chain_engine
+from skmcdropout._fitting import fit as fitting
+from skmcdropout._training.trainer import GraphTrainer
 from skmcdropout._utils.interrupts import interrupts_held
 
 X = np.random.RandomState(0).normal(size=(40, 4)) + np.arange(40)[:, None] % 3
@@ -194,14 +194,14 @@ def test_a_callback_of_scikit_learn_that_raises_changes_nothing(
 #: What a fit goes through, by module and name, in the order it does.
 STAGES = [
     ("skmcdropout._classifier.check_rows_and_labels", "both"),
-    ("skmcdropout._fitting.fit._draw_seeds", "both"),
-    ("skmcdropout._fitting.fit.initial_weights", "mlp"),
+    ("skmcdropout._fitting.parameters.Seeds.drawn", "both"),
+    ("skmcdropout._networks.perceptron.Perceptron.initial_weights", "mlp"),
     ("skmcdropout._fitting.fit.training_rows", "both"),
-    ("skmcdropout._training.train._load", "both"),
+    ("skmcdropout._training.trainer_pool.load", "both"),
     ("skmcdropout._training.trainer.GraphTrainer.fit", "both"),
-    ("skmcdropout._training.train._unload", "both"),
-    ("skmcdropout._fitting.fit.make_sampler", "both"),
-    ("skmcdropout._classifier.MCDropoutClassifier._become", "both"),
+    ("skmcdropout._training.trainer_pool.unload", "both"),
+    ("skmcdropout._drawing.sampler.Sampler.__init__", "both"),
+    ("skmcdropout._classifier.MCDropoutClassifier._commit", "both"),
 ]
 
 
@@ -222,7 +222,7 @@ def test_an_interrupt_at_any_stage_of_fit_changes_nothing(
     original = getattr(owner, name)
 
     def interrupted(*args, **kwargs):
-        if moment == "after" and name != "_become":
+        if moment == "after" and name != "_commit":
             original(*args, **kwargs)
         raise KeyboardInterrupt
 
@@ -370,7 +370,7 @@ def test_a_signal_in_mid_prediction_changes_nothing(kind, expected, interrupt_af
 def test_an_interrupt_between_chunks_of_a_prediction_changes_nothing(
     kind, expected, monkeypatch
 ):
-    from skmcdropout._drawing import progress_bar as _rows_bar
+    from skmcdropout._drawing import progress_bar
 
     classifier = MCDropoutClassifier(**KINDS[kind]).fit(X, Y)
 
@@ -379,7 +379,7 @@ def test_an_interrupt_between_chunks_of_a_prediction_changes_nothing(
 
     for method in ("predict", "predict_proba", "predict_uncertainty", "sample_proba"):
         with monkeypatch.context() as patch:
-            patch.setattr(_rows_bar.RowsBar, "update", interrupted)
+            patch.setattr(progress_bar.ProgressBar, "update", interrupted)
             with pytest.raises(KeyboardInterrupt):
                 getattr(classifier, method)(X)
         assert_array_equal(classifier.sample_proba(X), expected[kind])
@@ -392,7 +392,7 @@ def test_a_draw_that_is_interrupted_is_not_kept(expected, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(_sampling, "dropout_masks", interrupted)
+        patch.setattr(chain_engine, "dropout_masks", interrupted)
         with pytest.raises(KeyboardInterrupt):
             classifier.predict(X)
     assert_array_equal(classifier.sample_proba(X), expected["mlp"])
@@ -401,7 +401,7 @@ def test_a_draw_that_is_interrupted_is_not_kept(expected, monkeypatch):
 def test_a_trainer_that_was_interrupted_is_never_used_again(monkeypatch):
     """Its variables may hold anything: the next fit gets another one."""
     used = []
-    fit = _training.GraphTrainer.fit
+    fit = GraphTrainer.fit
 
     def interrupted(trainer, *args, **kwargs):
         used.append(trainer)
@@ -409,7 +409,7 @@ def test_a_trainer_that_was_interrupted_is_never_used_again(monkeypatch):
             raise KeyboardInterrupt
         return fit(trainer, *args, **kwargs)
 
-    monkeypatch.setattr(_training.GraphTrainer, "fit", interrupted)
+    monkeypatch.setattr(GraphTrainer, "fit", interrupted)
     with pytest.raises(KeyboardInterrupt):
         MCDropoutClassifier(**MLP).fit(X, Y)
     for _ in range(2):
@@ -421,14 +421,14 @@ def test_a_trainer_that_was_interrupted_is_never_used_again(monkeypatch):
 def test_an_interrupted_fit_leaves_no_entry_in_the_memory(tmp_path, monkeypatch):
     cached = MCDropoutClassifier(**MLP, memory=str(tmp_path))
     plain = MCDropoutClassifier(**MLP).fit(X, Y).predict_proba(X)
-    train = _fitting.train
+    train = fitting.train
 
     def interrupted(*args, **kwargs):
         train(*args, **kwargs)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(_fitting, "train", interrupted)
+        patch.setattr(fitting, "train", interrupted)
         with pytest.raises(KeyboardInterrupt):
             cached.fit(X, Y)
     assert not list(tmp_path.rglob("output.pkl"))

@@ -8,8 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.preprocessing import StandardScaler
 
 from skmcdropout import MCDropoutClassifier
-from skmcdropout._networks.architecture import Architecture
-from skmcdropout._networks.perceptron import build_network, initial_weights
+from skmcdropout._networks.perceptron import Perceptron, build_network
 
 N_PASSES = 2000
 
@@ -93,7 +92,7 @@ def test_no_draws_is_the_prediction_of_the_keras_model(fitted):
 def test_training_starts_from_the_weights_of_the_keras_model(
     batch_normalization, kernel_initializer
 ):
-    arch = Architecture(
+    arch = Perceptron(
         n_features=7,
         hidden_layer_sizes=(5, 4),
         n_classes=3,
@@ -103,9 +102,8 @@ def test_training_starts_from_the_weights_of_the_keras_model(
         l2=0.0,
         max_norm=None,
     )
-    seeds = list(range(6))
-    network = build_network(arch, seeds, kernel_initializer)
-    weights = initial_weights(arch, seeds, kernel_initializer)
+    network = build_network(arch, arch._layer_seeds(3), kernel_initializer)
+    weights = arch.initial_weights(3, kernel_initializer)
     for ours, theirs in zip(weights, network.get_weights(), strict=True):
         assert_array_equal(ours, theirs)
 

@@ -15,7 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from skmcdropout import MCDropoutClassifier
-from skmcdropout._fitting import fit as _fitting
+from skmcdropout._fitting import fit as fitting
 
 N_ROWS = 300
 
@@ -303,9 +303,9 @@ def test_early_stopping_and_callbacks(images):
 def test_memory_trains_each_network_once(images, tmp_path, monkeypatch):
     X, y = images
     trained = []
-    train = _fitting.train
+    train = fitting.train
     monkeypatch.setattr(
-        _fitting,
+        fitting,
         "train",
         lambda *args, **kwargs: (
             trained.append(args[3].epochs),
@@ -374,10 +374,10 @@ def test_another_process_predicts_the_same(images, predicted_elsewhere):
 
 
 def test_one_compiled_trainer_serves_all_folds(images):
-    from skmcdropout._training import train as _training
+    from skmcdropout._training import trainer_pool
 
     X, y = images
-    _training._idle._things.clear()
+    trainer_pool._idle._idle.clear()
     for seed in range(3):
         classifier(random_state=seed, epochs=1).fit(X, y)
-    assert [len(trainers) for trainers in _training._idle._things.values()] == [1]
+    assert [len(trainers) for trainers in trainer_pool._idle._idle.values()] == [1]

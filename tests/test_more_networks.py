@@ -14,7 +14,7 @@ from sklearn.utils.fixes import parse_version
 from test_networks import as_called, repeated, some
 
 from skmcdropout import MCDropoutClassifier
-from skmcdropout._networks.blueprint import seeded_generators
+from skmcdropout._networks.keras_backend import seeded_generators
 
 N_PASSES, N_COPIES = 500, 100
 

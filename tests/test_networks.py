@@ -11,8 +11,9 @@ import tensorflow as tf
 from keras_networks import N_ROWS, NETWORKS, with_weights
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skmcdropout import MCDropoutClassifier, _network_sampling
-from skmcdropout._networks.blueprint import seeded_generators
+from skmcdropout import MCDropoutClassifier
+from skmcdropout._drawing import compiled_network
+from skmcdropout._networks.keras_backend import seeded_generators
 
 N_PASSES = 2000
 
@@ -132,8 +133,7 @@ def test_chunks_and_groups_of_draws_change_nothing(case, monkeypatch):
     _, classifier, X = case
     X = repeated(X, 3)
     expected = classifier.sample_proba(X)
-    monkeypatch.setattr("skmcdropout._drawing.sampler.CHUNK_FLOATS", 1)
-    monkeypatch.setattr("skmcdropout._drawing.graph_engine.CHUNK_FLOATS", 1)
+    monkeypatch.setattr("skmcdropout._drawing.chunks.CHUNK_FLOATS", 1)
     monkeypatch.setattr("skmcdropout._drawing.graph_engine.GROUP_FLOATS", 2000)
     # Logits of these weights reach 80, so that their last digit is 1e-5.
     assert_allclose(classifier.sample_proba(X), expected, atol=1e-5)
@@ -180,7 +180,7 @@ def test_a_chain_of_dense_layers_draws_what_the_graph_draws(name, monkeypatch):
     with_weights(network)
 
     def draws(in_chain):
-        _network_sampling._compiled.clear()
+        compiled_network._compiled.clear()
         classifier = MCDropoutClassifier.from_keras(network, random_state=0)
         drawn = classifier.sample_proba(X)
         (engine,) = classifier._sampler._compiled._engines.values()
@@ -188,9 +188,7 @@ def test_a_chain_of_dense_layers_draws_what_the_graph_draws(name, monkeypatch):
         return drawn
 
     expected = draws(IN_A_CHAIN[name])
-    monkeypatch.setattr(
-        "skmcdropout._drawing.graph_engine.read_tail", lambda *args: None
-    )
+    monkeypatch.setattr("skmcdropout._drawing.engines.read_tail", lambda *args: None)
     assert_allclose(draws(False), expected, atol=1e-5)
 
 
@@ -220,13 +218,13 @@ def made(monkeypatch):
     """Networks compiled to draw from, from now on; none is in store."""
     made = []
 
-    class Counted(_network_sampling.CompiledNetwork):
+    class Counted(compiled_network.CompiledNetwork):
         def __init__(self, *args):
             made.append(1)
             super().__init__(*args)
 
-    monkeypatch.setattr(_network_sampling, "CompiledNetwork", Counted)
-    _network_sampling._compiled.clear()
+    monkeypatch.setattr(compiled_network, "CompiledNetwork", Counted)
+    compiled_network._compiled.clear()
     return made
 
 
@@ -238,7 +236,7 @@ def test_one_compiled_network_draws_for_all_of_its_kind(name, made):
         with_weights(network, scale=0.4 + 0.1 * seed)
         classifiers.append(MCDropoutClassifier.from_keras(network, random_state=seed))
         alone.append(classifiers[-1].sample_proba(X))
-        _network_sampling._compiled.clear()
+        compiled_network._compiled.clear()
         classifiers[-1] = pickle.loads(pickle.dumps(classifiers[-1]))
     assert abs(alone[0] - alone[1]).max() > 1e-3
     made.clear()
@@ -308,7 +306,7 @@ def test_networks_that_differ_in_more_than_names_are_of_different_kinds(pair):
     classifiers = [
         MCDropoutClassifier.from_keras(network, n_samples=0) for network in networks
     ]
-    kinds = {classifier._arch.without_names() for classifier in classifiers}
+    kinds = {classifier._spec.without_names() for classifier in classifiers}
     assert len(kinds) == 2
     for classifier, network in zip(classifiers, networks, strict=True):
         expected = network.predict(X, verbose=0).astype(np.float32)
@@ -317,8 +315,8 @@ def test_networks_that_differ_in_more_than_names_are_of_different_kinds(pair):
 
 def test_names_alone_make_no_other_kind():
     a, b = (MCDropoutClassifier.from_keras(dense_network()) for _ in range(2))
-    assert a._arch.config != b._arch.config
-    assert a._arch.without_names() == b._arch.without_names()
+    assert a._spec.config != b._spec.config
+    assert a._spec.without_names() == b._spec.without_names()
 
 
 FACTOR = 1.0
@@ -347,7 +345,7 @@ def test_a_classifier_keeps_what_was_compiled_for_it_however_many_there_are(made
     X = np.ones((4, 3), np.float32)
     classifiers = [
         MCDropoutClassifier.from_keras(dense_network(width=width), n_samples=3)
-        for width in range(1, _network_sampling.MAX_KINDS + 3)
+        for width in range(1, compiled_network.MAX_KINDS + 3)
     ]
     for _ in range(2):
         for classifier in classifiers:

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skmcdropout import MCDropoutClassifier, _fit_task, _training
+from skmcdropout import MCDropoutClassifier
+from skmcdropout._fitting import callbacks
+from skmcdropout._utils.private import scikeras_without_patches
 
 X = np.random.RandomState(0).normal(size=(40, 3)) + np.arange(40)[:, None] % 2
 Y = np.arange(40) % 2
@@ -142,12 +144,17 @@ def test_callbacks_may_save_load_and_call_the_model_they_are_shown(tmp_path, par
 # Libraries
 
 
-def test_scikeras_of_others_is_taken_as_it_is():
+def test_scikeras_of_others_is_taken_as_it_is(monkeypatch):
     """Its changes to Keras's classes are left alone once somebody has imported it."""
+
+    def theirs(self):
+        return "theirs"
+
     assert "scikeras" in sys.modules
-    before = keras.Model.__reduce__
-    assert _training._import_scikeras() is sys.modules["scikeras.wrappers"]
-    assert keras.Model.__reduce__ is before
+    monkeypatch.setattr(keras.Model, "__reduce__", None, raising=False)
+    with scikeras_without_patches():
+        keras.Model.__reduce__ = theirs
+    assert keras.Model.__reduce__ is theirs
 
 
 def test_importing_scikeras_gives_keras_its_own_methods_back(monkeypatch):
@@ -158,7 +165,8 @@ def test_importing_scikeras_gives_keras_its_own_methods_back(monkeypatch):
     monkeypatch.setattr(keras.optimizers.Optimizer, "__deepcopy__", own, raising=False)
     for name in [name for name in sys.modules if name.split(".")[0] == "scikeras"]:
         monkeypatch.delitem(sys.modules, name)
-    _training._import_scikeras()
+    with scikeras_without_patches():
+        importlib.import_module("scikeras.wrappers")
     assert keras.Model.__reduce__ is own
     assert keras.optimizers.Optimizer.__deepcopy__ is own
     assert "__deepcopy__" not in vars(keras.losses.Loss)
@@ -169,7 +177,7 @@ def without_callbacks(monkeypatch):
     """The module as scikit-learn before 1.9 lets it be imported."""
     monkeypatch.setitem(sys.modules, "sklearn.callback", None)
     spec = importlib.util.spec_from_file_location(
-        "skmcdropout_fit_task_of_old", Path(_fit_task.__file__)
+        "callbacks_of_old_scikit_learn", Path(callbacks.__file__)
     )
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skmcdropout import MCDropoutClassifier, RejectingClassifier
-from skmcdropout._utils.checksum import seal
+from skmcdropout._utils.checksum import checksum
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,7 @@ def test_the_pickled_state_is_plain(fitted):
 
     plain = {dict, list, tuple, str, int, float, bool, type(None), np.ndarray}
     found = {t for t in types(fitted.__getstate__()) if not issubclass(t, np.generic)}
-    assert {t.__name__ for t in found - plain} == {"Architecture"}
+    assert {t.__name__ for t in found - plain} == {"Perceptron", "Progress", "Seeds"}
 
 
 def test_a_truncated_file_is_an_error(fitted):
@@ -94,7 +94,7 @@ def altered(array):
 
 
 @pytest.mark.parametrize(
-    "part", ["weights", "classes", "architecture", "seeds", "draws", "seal"]
+    "part", ["weights", "classes", "architecture", "seeds", "draws", "checksum"]
 )
 def test_an_altered_state_is_an_error(fitted, part):
     state = fitted.__getstate__()
@@ -104,13 +104,13 @@ def test_an_altered_state_is_an_error(fitted, part):
     elif part == "classes":
         state["classes_"] = state["classes_"][::-1]
     elif part == "architecture":
-        state["_arch"] = replace(state["_arch"], activation="tanh")
+        state["_spec"] = replace(state["_spec"], activation="tanh")
     elif part == "seeds":
-        state["_seeds"] = (*state["_seeds"][:-1], 3)
+        state["_seeds"] = state["_seeds"]._replace(masks=3)
     elif part == "draws":
         state["n_samples"] = 11
     else:
-        del state["_seal"]
+        del state["_checksum"]
     with pytest.raises(ValueError, match=r"must be as it was saved.*checksum differs"):
         MCDropoutClassifier().__setstate__(state)
 
@@ -122,8 +122,8 @@ def adopted(fitted):
 
 def test_outputs_in_another_order_are_an_error(adopted):
     state = adopted.__getstate__()
-    outputs = replace(state["_arch"].outputs, order=(1, 0))
-    state["_arch"] = replace(state["_arch"], outputs=outputs)
+    outputs = replace(state["_spec"].outputs, order=(1, 0))
+    state["_spec"] = replace(state["_spec"], outputs=outputs)
     with pytest.raises(ValueError, match="checksum differs"):
         MCDropoutClassifier().__setstate__(state)
 
@@ -131,10 +131,10 @@ def test_outputs_in_another_order_are_an_error(adopted):
 def test_a_file_imports_nothing_but_keras_and_what_it_holds(adopted, moons):
     """Whatever the version of Keras; the checksum is no protection against intent."""
     other = "{'module': 'logging', 'class_name': 'function', 'config': 'warning'}"
-    config = adopted._arch.config.replace('"relu"', other.replace("'", '"'))
+    config = adopted._spec.config.replace('"relu"', other.replace("'", '"'))
     forged = copy.copy(adopted)
     allowed = (("function", int), ("logging", int))
-    forged._arch = replace(adopted._arch, config=config, custom_objects=allowed)
+    forged._spec = replace(adopted._spec, config=config, custom_objects=allowed)
     loaded = pickle.loads(pickle.dumps(forged))
     with pytest.raises(ValueError, match=r"Keras.*Got 'warning' of 'logging'"):
         loaded.predict_proba(moons[0])
@@ -265,11 +265,11 @@ def test_the_checksum_is_of_values_not_of_how_they_are_held():
     a = np.arange(6.0).reshape(2, 3)
     one = {"a": a, "b": (1, None), "c": np.float64(0.5), "d": {"x", "y"}}
     other = {"d": {"y", "x"}, "c": np.float64(0.5), "b": (1, None)}
-    assert seal({**other, "a": np.asfortranarray(a)}) == seal(one)
-    assert seal({**other, "a": a.T}) != seal(one)
-    assert seal({**other, "a": a.astype(np.float32)}) != seal(one)
-    assert seal({"b": [1, None]}) != seal({"b": (1, None)})
-    assert seal({"b": True}) != seal({"b": 1})
+    assert checksum({**other, "a": np.asfortranarray(a)}) == checksum(one)
+    assert checksum({**other, "a": a.T}) != checksum(one)
+    assert checksum({**other, "a": a.astype(np.float32)}) != checksum(one)
+    assert checksum({"b": [1, None]}) != checksum({"b": (1, None)})
+    assert checksum({"b": True}) != checksum({"b": 1})
 
 
 def test_what_is_fitted_takes_no_memory_along(moons, tmp_path):

@@ -11,15 +11,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.fixes import parse_version
 
-from skmcdropout import (
-    MCDropoutClassifier,
-    _cache,
-    _engines,
-    _fitting,
-    _rows_bar,
-    _sampling,
-    _wide,
-)
+from skmcdropout import MCDropoutClassifier
+from skmcdropout._drawing import chain_engine, chunks, progress_bar
+from skmcdropout._fitting import fit as fitting
+from skmcdropout._fitting import memory
 from skmcdropout.metrics import make_uncertainty_scorer
 
 HAS_CALLBACKS = parse_version(sklearn.__version__) >= parse_version("1.9")
@@ -196,9 +191,9 @@ def test_a_progress_bar_leaves_the_memory_at_work_and_others_do_not(
     callback = pytest.importorskip("sklearn.callback")
     pytest.importorskip("rich", reason="the bar is drawn by rich")
     fits = []
-    train = _fitting.train
+    train = fitting.train
     monkeypatch.setattr(
-        _fitting, "train", lambda *args, **kw: fits.append(1) or train(*args, **kw)
+        fitting, "train", lambda *args, **kw: fits.append(1) or train(*args, **kw)
     )
     for callbacks, n_fits in [
         ([], 1),
@@ -214,12 +209,12 @@ def test_a_progress_bar_leaves_the_memory_at_work_and_others_do_not(
 def test_what_the_memory_lost_is_told_once(moons, tmp_path, monkeypatch):
     callback = pytest.importorskip("sklearn.callback")
     pytest.importorskip("rich", reason="the bar is drawn by rich")
-    seals = iter(range(10))
-    monkeypatch.setattr(_cache, "seal", lambda _: next(seals))
+    checksums = iter(range(10))
+    monkeypatch.setattr(memory, "checksum", lambda _: next(checksums))
     clf = network(epochs=2, memory=str(tmp_path))
     fitted = clf.set_callbacks(callback.ProgressBar()).fit(*moons)
     assert fitted.n_iter_ == 2
-    assert next(seals) == 2  # what was trained was sealed, and looked at
+    assert next(checksums) == 2  # one made when it was trained, one when looked at
 
 
 @needs_callbacks
@@ -278,9 +273,8 @@ def test_long_predictions_show_a_bar_over_rows(moons, params, monkeypatch, capsy
     clf = MCDropoutClassifier(random_state=0, epochs=1, n_samples=10, **params)
     clf.fit(*moons)
     expected = clf.predict_proba(moons[0])
-    monkeypatch.setattr(_rows_bar, "PATIENCE", -1)
-    for module in (_sampling, _engines):
-        monkeypatch.setattr(module, "CHUNK_FLOATS", 1)
+    monkeypatch.setattr(progress_bar, "PATIENCE", -1)
+    monkeypatch.setattr(chunks, "CHUNK_FLOATS", 1)
     clf.predict_proba(moons[0])
     assert capsys.readouterr().out == ""
     clf.set_params(verbose=1)
@@ -292,9 +286,8 @@ def test_long_predictions_show_a_bar_over_rows(moons, params, monkeypatch, capsy
 
 def test_a_bar_moves_within_a_block_of_a_wide_network(moons, monkeypatch, capsys):
     clf = network(epochs=1).fit(*moons).set_params(verbose=1)
-    monkeypatch.setattr(_rows_bar, "PATIENCE", -1)
-    for module in (_sampling, _wide):
-        monkeypatch.setattr(module, "THINNED_FLOATS", 1)
+    monkeypatch.setattr(progress_bar, "PATIENCE", -1)
+    monkeypatch.setattr(chain_engine, "THINNED_FLOATS", 1)
     clf.predict_proba(moons[0])
     shown = capsys.readouterr().out
     assert "300/300" in shown
@@ -304,7 +297,7 @@ def test_a_bar_moves_within_a_block_of_a_wide_network(moons, monkeypatch, capsys
 
 def test_an_interrupted_bar_ends_its_line(capsys):
     def interrupted():
-        with _rows_bar.RowsBar(100, show=True) as bar:
+        with progress_bar.ProgressBar(100, show=True) as bar:
             bar._begin -= 10
             bar.update(0, 50)
             raise KeyboardInterrupt

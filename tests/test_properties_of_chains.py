@@ -7,12 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from skmcdropout._drawing import sampler as _sampling
-from skmcdropout._drawing import thinned as _thinning
-from skmcdropout._drawing import wide as _wide
+from skmcdropout._drawing import chain_engine, chunks
+from skmcdropout._drawing.chain_engine import ChainEngine, Tail
 from skmcdropout._drawing.masks import dropout_masks
-from skmcdropout._drawing.sampler import draw_chain, sample_chain
-from skmcdropout._drawing.thinned import Affine, Chain
+from skmcdropout._drawing.wide import WideDraws
+from skmcdropout._networks.chain import Affine, Chain
 
 SEEDS = st.integers(0, 2**31 - 2)
 SAMPLING = st.sampled_from(["stratified", "independent"])
@@ -82,9 +81,10 @@ def test_a_thinned_chain_gives_the_products_of_masked_rows(
     expected = masked_products(chain, X, masks)
     with pytest.MonkeyPatch.context() as patch:
         if place == "beside":
-            patch.setattr(_thinning, "THINNED_FLOATS", 0)
-        draws = sample_chain(chain, seed, n_samples, sampling)
-        (found,) = draw_chain(draws, X, "draws", show=False)
+            patch.setattr(chain_engine, "THINNED_FLOATS", 0)
+        engine = ChainEngine(lambda: Tail(chain))
+        draws = engine.sample(seed, n_samples, sampling)
+        (found,) = engine.draw(draws, X, "draws")
     assert_allclose(found, expected, atol=2e-5)
 
 
@@ -94,14 +94,12 @@ def test_wide_draws_give_the_products_of_masked_rows_in_any_groups(
     drawn, seed, n_samples, thinned_floats
 ):
     chain, X = drawn
-    draws = sample_chain(chain, seed, n_samples, "stratified")
+    engine = ChainEngine(lambda: Tail(chain))
+    draws = engine.sample(seed, n_samples, "stratified")
     masks = [mask for mask in draws.masks if mask is not None]
     shares = []
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_wide, "THINNED_FLOATS", thinned_floats)
-        patch.setattr(_wide, "BLOCK_ROWS", 1)
-        wide = _wide.WideDraws(draws)
-        found = wide.probabilities(keras.ops.convert_to_tensor(X), shares.append)
+    wide = WideDraws(draws, thinned_floats, n_rows=1)
+    found = wide.probabilities(keras.ops.convert_to_tensor(X), shares.append)
     assert_allclose(found, masked_products(chain, X, masks), atol=2e-5)
     assert shares == sorted(shares)
     assert shares[-1] == 1
@@ -111,11 +109,12 @@ def test_wide_draws_give_the_products_of_masked_rows_in_any_groups(
 @given(chains(), st.integers(1, 2000))
 def test_the_size_of_chunks_does_not_matter(drawn, chunk_floats):
     chain, X = drawn
-    draws = sample_chain(chain, 0, 5, "stratified")
+    engine = ChainEngine(lambda: Tail(chain))
+    draws = engine.sample(0, 5, "stratified")
     for wanted in ("draws", "mean", "summary"):
-        whole = draw_chain(draws, X, wanted, show=False)
+        whole = engine.draw(draws, X, wanted)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(_sampling, "CHUNK_FLOATS", chunk_floats)
-            parts = draw_chain(draws, X, wanted, show=False)
+            patch.setattr(chunks, "CHUNK_FLOATS", chunk_floats)
+            parts = engine.draw(draws, X, wanted)
         for part, result in zip(parts, whole, strict=True):
             assert_allclose(part, result, atol=1e-6)

@@ -9,7 +9,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from sklearn.base import clone
 
-from skmcdropout import MCDropoutClassifier, _sampling, _thinning, uncertainty
+from skmcdropout import MCDropoutClassifier, uncertainty
+from skmcdropout._drawing import chain_engine, chunks
 from skmcdropout._drawing.masks import dropout_masks
 
 SEEDS = st.integers(0, 2**31 - 2)
@@ -311,9 +312,8 @@ def test_the_size_of_chunks_and_of_kept_weights_does_not_matter(
     whole = fitted.sample_proba(X), fitted.predict_uncertainty(X)
     other = quick(**params).fit(X, y)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_sampling, "CHUNK_FLOATS", chunk_floats)
-        for module in (_sampling, _thinning):
-            patch.setattr(module, "THINNED_FLOATS", thinned_floats)
+        patch.setattr(chunks, "CHUNK_FLOATS", chunk_floats)
+        patch.setattr(chain_engine, "THINNED_FLOATS", thinned_floats)
         assert_allclose(other.sample_proba(X), whole[0], atol=1e-6)
         assert_allclose(other.predict_uncertainty(X), whole[1], atol=2e-6)
 

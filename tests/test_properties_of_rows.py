@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import ndtr
 
-from skmcdropout._drawing import masks as _masks
+from skmcdropout._drawing import masks as masks_module
 from skmcdropout._drawing.masks import dropout_masks, kept_units, normal_noise
 from skmcdropout._training.rows import (
     MAX_REPETITION,
@@ -113,7 +113,7 @@ def test_blocks_of_units_keep_the_law(seed, n_draws, width, block, rate):
         whole = kept_units(
             np.random.RandomState(seed), n_draws, width, rate, "independent"
         )
-        patch.setattr(_masks, "BLOCK", block)
+        patch.setattr(masks_module, "BLOCK", block)
         parts = kept_units(
             np.random.RandomState(seed), n_draws, width, rate, "independent"
         )
@@ -131,15 +131,15 @@ def test_blocks_of_units_keep_the_law(seed, n_draws, width, block, rate):
 def test_uniforms_are_made_for_as_many_units_as_a_block_holds(
     monkeypatch, block, sizes
 ):
-    monkeypatch.setattr(_masks, "BLOCK", block)
-    made = list(_masks._uniforms(np.random.RandomState(0), 4, 7, "independent"))
+    monkeypatch.setattr(masks_module, "BLOCK", block)
+    made = list(masks_module._uniforms(np.random.RandomState(0), 4, 7, "independent"))
     assert [len(uniforms) for _, uniforms in made] == sizes
     units = [np.arange(7)[units] for units, _ in made]
     assert_array_equal(np.concatenate(units), np.arange(7))
 
 
 def test_no_more_than_four_million_uniforms_are_made_at_a_time():
-    assert _masks.BLOCK == 4_194_304
+    assert masks_module.BLOCK == 4_194_304
 
 
 # Rows

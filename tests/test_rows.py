@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skmcdropout._training import rows as _rows
+from skmcdropout._training import rows as rows_module
 from skmcdropout._training.rows import (
     MAX_REPETITION,
     canonical_order,
@@ -48,14 +48,14 @@ def signs(text):
 def test_rows_of_plus_and_minus_one_have_hashes_of_their_own():
     X = np.stack(np.meshgrid(*[[-1, 1]] * 14), axis=-1).reshape(-1, 14)
     X = np.ascontiguousarray(X, dtype=np.float32)
-    assert len(np.unique(_rows._hashes(X, np.zeros(len(X), int)))) == 2**14
+    assert len(np.unique(rows_module._hashes(X, np.zeros(len(X), int)))) == 2**14
     pair = np.array(
         [
             signs("+----+++--+---+-+--+++++-----+"),
             signs("--++--++-+-++-++++-+-+-++-++++"),
         ]
     )
-    first, second = _rows._hashes(pair, np.zeros(2, int))
+    first, second = rows_module._hashes(pair, np.zeros(2, int))
     assert first != second
 
 
@@ -64,8 +64,8 @@ def test_different_rows_of_one_hash_are_sorted_by_value(table, monkeypatch, n_ha
     def few(X, y):
         return (np.abs(X[:, 0]) * 100).astype(np.uint64) % np.uint64(n_hashes)
 
-    monkeypatch.setattr(_rows, "_hashes", few)
-    monkeypatch.setattr(_rows, "BLOCK_FLOATS", 40)
+    monkeypatch.setattr(rows_module, "_hashes", few)
+    monkeypatch.setattr(rows_module, "BLOCK_FLOATS", 40)
     X, y, w = table
     X = np.concatenate([X, X[:7]])  # some rows are the same
     y, w = np.r_[y, y[:7]], np.r_[w, w[:7] + 1]

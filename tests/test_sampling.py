@@ -6,18 +6,14 @@ import tensorflow as tf
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import binom
 
-from skmcdropout import (
-    MCDropoutClassifier,
-    _sampling,
-    _thinning,
-    _training,
-    _wide,
-    uncertainty,
-)
+from skmcdropout import MCDropoutClassifier, uncertainty
+from skmcdropout._drawing import chain_engine, chunks, thinned
 from skmcdropout._drawing.masks import dropout_masks
-from skmcdropout._drawing.sampler import compiled_results
-from skmcdropout._networks.architecture import Architecture
-from skmcdropout._networks.perceptron import build_network
+from skmcdropout._drawing.results import compiled_results
+from skmcdropout._drawing.sampler import Sampler
+from skmcdropout._drawing.wide import WideDraws
+from skmcdropout._networks.perceptron import Perceptron, build_network
+from skmcdropout._training import trainer_pool
 from skmcdropout.uncertainty import MEASURES, from_summary
 
 
@@ -96,11 +92,11 @@ def test_masks_beside_the_weights_give_what_thinned_weights_give(
     two_layers, monkeypatch
 ):
     classifier, X = two_layers
-    thinned = classifier.set_params(n_samples=19).sample_proba(X)
-    monkeypatch.setattr(_thinning, "THINNED_FLOATS", 0)
+    folded = classifier.set_params(n_samples=19).sample_proba(X)
+    monkeypatch.setattr(chain_engine, "THINNED_FLOATS", 0)
     classifier.set_params(n_samples=20).sample_proba(X)  # forget the thinned weights
     assert_allclose(
-        classifier.set_params(n_samples=19).sample_proba(X), thinned, atol=1e-6
+        classifier.set_params(n_samples=19).sample_proba(X), folded, atol=1e-6
     )
     classifier.set_params(n_samples=20)
 
@@ -115,15 +111,13 @@ def test_weights_thinned_in_the_graph_are_those_thinned_before(
     ).fit(X[:200], y[:200])
     X = X[:200]
     expected = classifier.sample_proba(X), classifier.predict_proba(X)
-    for module in (_thinning, _sampling, _wide):
-        monkeypatch.setattr(module, "THINNED_FLOATS", 3000)
-    monkeypatch.setattr(_wide, "BLOCK_ROWS", 64)
-    monkeypatch.setattr(_sampling, "BLOCK_ROWS", 64)
-    assert len(X) >= _sampling.MANY_ROWS
+    monkeypatch.setattr(chain_engine, "THINNED_FLOATS", 3000)
+    monkeypatch.setattr(chain_engine, "BLOCK_ROWS", 64)
+    assert len(X) >= chain_engine.MANY_ROWS
     ran = []
-    wide = _wide.WideDraws.probabilities
+    wide = WideDraws.probabilities
     monkeypatch.setattr(
-        _wide.WideDraws,
+        WideDraws,
         "probabilities",
         lambda self, h, tell: ran.append(self._n_group) or wide(self, h, tell),
     )
@@ -136,7 +130,7 @@ def test_weights_thinned_in_the_graph_are_those_thinned_before(
 def test_chunks_do_not_matter(two_layers, monkeypatch):
     classifier, X = two_layers
     whole = classifier.sample_proba(X), classifier.predict_proba(X)
-    monkeypatch.setattr(_sampling, "CHUNK_FLOATS", 1)
+    monkeypatch.setattr(chunks, "CHUNK_FLOATS", 1)
     assert_allclose(classifier.sample_proba(X), whole[0], atol=1e-6)
     assert_allclose(classifier.predict_proba(X), whole[1], atol=1e-6)
 
@@ -178,7 +172,7 @@ def test_several_measures_are_columns(two_layers):
 @pytest.mark.parametrize("rate", [0, 0.0, [0]])
 def test_rate_zero_gives_identical_draws_and_no_mutual_information(blobs, rate):
     X, y = blobs
-    _training._idle._things.clear()
+    trainer_pool._idle._idle.clear()
     classifier = MCDropoutClassifier(
         (10,), dropout_rate=rate, n_samples=5, epochs=2, random_state=0
     ).fit(X, y)
@@ -211,13 +205,13 @@ def test_predictions_follow_the_weights_of_the_model(two_layers):
 
 def test_networks_of_all_widths_and_numbers_of_draws_share_one_compilation(blobs):
     X, y = blobs
-    _sampling.compiled_chain.cache_clear()
+    thinned.compiled_chain.cache_clear()
     for width, n_samples in [(5, 10), (6, 20), (7, 30)]:
         classifier = MCDropoutClassifier((width,), n_samples=n_samples, epochs=1)
         classifier.fit(X, y)
         for n_rows in range(1, 60, 7):
             classifier.predict_proba(X[:n_rows])
-    assert _sampling.compiled_chain.cache_info().misses == 1
+    assert thinned.compiled_chain.cache_info().misses == 1
 
 
 @pytest.mark.parametrize("n_classes", [2, 3, 100])
@@ -245,9 +239,7 @@ def test_means_keep_their_precision_for_any_number_of_draws(n_draws, n_classes):
 def test_batch_normalization_is_folded_whatever_the_weights(widths):
     """Biases too, which training hardly moves in its first epochs."""
     rng = np.random.RandomState(0)
-    arch = Architecture(
-        4, widths, 3, "tanh", (None,) * (len(widths) + 1), True, 0, None
-    )
+    arch = Perceptron(4, widths, 3, "tanh", (None,) * (len(widths) + 1), True, 0, None)
     network = build_network(arch, [0] * 6)
     weights = [
         rng.uniform(0.5, 2, w.shape)
@@ -258,5 +250,5 @@ def test_batch_normalization_is_folded_whatever_the_weights(widths):
     weights = [w.astype(np.float32) for w in weights]
     network.set_weights(weights)
     X = rng.normal(size=(9, 4)).astype(np.float32)
-    (proba,) = _sampling.Sampler(arch, weights, 0).draw(X, 0, "independent", "mean")
+    (proba,) = Sampler(arch, weights, 0).draw(X, 0, "independent", "mean")
     assert_allclose(proba, network(X), atol=2e-6)

@@ -11,8 +11,8 @@ import tensorflow as tf
 from numpy.testing import assert_array_equal
 from tensorflow.python.eager import context
 
-from skmcdropout import MCDropoutClassifier, _kernels
-from skmcdropout._networks.perceptron import single_precision
+from skmcdropout import MCDropoutClassifier
+from skmcdropout._networks.keras_backend import single_precision
 
 
 @contextlib.contextmanager
@@ -159,7 +159,7 @@ def test_kernels_of_what_is_gone_are_let_go_and_the_rest_still_works(
     cleared = []
     kernels = context.context()
     clear = kernels.clear_kernel_cache
-    monkeypatch.setattr(_kernels, "MANY", 3)
+    monkeypatch.setattr(kernels, "N_GONE", 3)
     monkeypatch.setattr(
         type(kernels), "clear_kernel_cache", lambda self: cleared.append(clear())
     )

@@ -11,9 +11,13 @@ from sklearn.base import clone
 from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.estimator_checks import check_class_weight_classifiers
 
-from skmcdropout import MCDropoutClassifier, _latest, _training
-from skmcdropout._networks.architecture import ELEMENTWISE_ACTIVATIONS
+from skmcdropout import MCDropoutClassifier
+from skmcdropout._fitting import fit as fitting
+from skmcdropout._networks.activations import ELEMENTWISE
 from skmcdropout._networks.perceptron import build_network
+from skmcdropout._training import trainer_pool
+from skmcdropout._training.early_stopping import EarlyStopping
+from skmcdropout._utils import caches
 
 OPTIMIZERS = {
     "adam": "adam",
@@ -35,16 +39,16 @@ def trained_by_keras(classifier, X, y, loss_weights=None):
     """Full-batch epochs of `Model.fit` from the weights our fit began with."""
     initial = clone(classifier)
     weights = []
-    before = _training.train
+    before = fitting.train
 
-    def keep(arch, state, *args):
+    def keep(spec, state, *args):
         weights.extend(state.weights)
-        return before(arch, state, *args)
+        return before(spec, state, *args)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("skmcdropout._fitting.fit.train", keep)
         initial.fit(X, y)
-    network = build_network(initial._arch, [0] * 10)
+    network = build_network(initial._spec, [0] * 10)
     network.set_weights(weights)
     optimizer = classifier.optimizer
     if isinstance(optimizer, keras.Optimizer):
@@ -168,11 +172,11 @@ def test_early_stopping_restores_the_best_weights(blobs):
         n_iter_no_change=3, random_state=0,
     )  # fmt: skip
     rows = {}
-    before = _training.train
+    before = fitting.train
 
-    def keep(arch, state, data, *args):
+    def keep(spec, state, data, *args):
         rows["held"] = data.validation_rows
-        return before(arch, state, data, *args)
+        return before(spec, state, data, *args)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("skmcdropout._fitting.fit.train", keep)
@@ -228,7 +232,7 @@ class FakeModel:
 
 def stopped_at(losses, patience=2):
     """Epoch that training stops after, and the epoch whose weights are restored."""
-    stopper, model = _training._EarlyStopping(patience), FakeModel()
+    stopper, model = EarlyStopping(patience), FakeModel()
     stopper.set_model(model)
     for epoch, (validation, training) in enumerate(losses):
         model.set_weights(epoch)
@@ -498,11 +502,13 @@ def test_an_interrupted_fit_leaves_the_estimator_as_it_was(blobs):
 def made_trainers(monkeypatch):
     """Empties the trainers in store and counts those made from now on."""
     made = []
-    before = _training._new_trainer
+    before = trainer_pool.GraphTrainer
     monkeypatch.setattr(
-        _training, "_new_trainer", lambda *a: made.append(1) or before(*a)
+        trainer_pool,
+        "GraphTrainer",
+        lambda *args, **kw: made.append(1) or before(*args, **kw),
     )
-    _training._idle._things.clear()
+    trainer_pool._idle._idle.clear()
     return made
 
 
@@ -538,6 +544,6 @@ def test_a_trainer_forgets_the_networks_before(blobs, monkeypatch, parameters):
 
 
 def test_few_trainers_are_kept(blobs):
-    for activation in sorted(ELEMENTWISE_ACTIVATIONS):
+    for activation in sorted(ELEMENTWISE):
         MCDropoutClassifier((3,), activation, epochs=1).fit(*blobs)
-    assert len(_training._idle._things) == _latest.MAX_KINDS
+    assert len(trainer_pool._idle._idle) == caches.MAX_KINDS

@@ -35,6 +35,16 @@ from skmcdropout._networks.noise_layers import (
     law_of,
     strength,
 )
+from skmcdropout._utils.private import (
+    APPLIES_SCORES,
+    DRAWS_CELL_MASKS,
+    flat_layers,
+    get_mask,
+    has_graph,
+    run_through_graph,
+    set_mask,
+    standardized_inputs,
+)
 
 
 class Pass:
@@ -195,7 +205,7 @@ class Pass:
         flat = keras.tree.flatten(inputs)
         masks = [(get_mask(x), self._is_fanned_out(x)) for x in flat]
         inputs = keras.tree.pack_sequence_as(inputs, flat)
-        flat = keras.tree.flatten(network._standardize_inputs(inputs))
+        flat = keras.tree.flatten(standardized_inputs(network, inputs))
         for x, (mask, is_fanned_out) in zip(flat, masks, strict=True):
             self._note(x, is_fanned_out)
             if mask is not None:
@@ -203,9 +213,8 @@ class Pass:
         return self._run_nodes(network, flat)
 
     def _run_nodes(self, network: Any, inputs: Sequence[Any]) -> Any:
-        outputs = network._run_through_graph(
-            list(inputs),
-            operation_fn=lambda operation: functools.partial(self.call, operation),
+        outputs = run_through_graph(
+            network, inputs, lambda operation: functools.partial(self.call, operation)
         )
         flat = keras.tree.flatten(outputs)
         return flat[0] if len(flat) == 1 else outputs
@@ -273,16 +282,16 @@ class Pass:
         stays in inference mode, whatever `composite` is called with; without `holds`
         only layers that prepare data do.
         """
-        within = composite._flatten_layers()
+        within = flat_layers(composite)
         held = within if holds else filter(is_augmentation, within)
         replaced = {}
         for layer in within:
             if is_noise(layer):
                 replaced[layer, "call"] = self._call_of_noise(layer)
             elif is_recurrent_cell(layer):
-                replaced[layer, "_create_dropout_mask"] = self._masks_of_cell(layer)
+                replaced[layer, DRAWS_CELL_MASKS] = self._masks_of_cell(layer)
             elif isinstance(layer, keras.layers.Attention):
-                replaced[layer, "_apply_scores"] = self._scores_of_attention(layer)
+                replaced[layer, APPLIES_SCORES] = self._scores_of_attention(layer)
         outside, self._inside = self._inside, self._noise is not None
         try:
             with held_in_inference(held), replaced_methods(replaced):
@@ -314,7 +323,7 @@ class Pass:
 
     def _scores_of_attention(self, layer: Any) -> Callable[..., Any]:
         """An attention's weighted sum, with dropout of its weights."""
-        without_dropout = layer._apply_scores
+        without_dropout = getattr(layer, APPLIES_SCORES)
 
         def apply_scores(
             scores: Any, value: Any, scores_mask: Any = None, training: Any = None
@@ -361,9 +370,7 @@ def is_sequence(network: Any) -> bool:
 
 def is_graph(network: Any) -> bool:
     """Whether a network is its graph of layers, with no `call` of the user's."""
-    return hasattr(network, "_run_through_graph") and type(
-        network
-    ).call.__module__.startswith("keras.")
+    return has_graph(network) and type(network).call.__module__.startswith("keras.")
 
 
 def _static_shape(x: Any, layer: Any) -> tuple[int, ...]:
@@ -374,13 +381,3 @@ def _static_shape(x: Any, layer: Any) -> tuple[int, ...]:
             f"be sampled once per draw. Got {shape}."
         )
     return shape
-
-
-def get_mask(x: Any) -> Any:
-    """The mask of time steps that Keras keeps with a tensor."""
-    return getattr(x, "_keras_mask", None)
-
-
-def set_mask(x: Any, mask: Any) -> None:
-    """Keep a mask with a tensor, as Keras does."""
-    x._keras_mask = mask

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-Floats = NDArray[np.float32]
+from skmcdropout._utils.arrays import Floats
 
 #: Uniforms made at a time, so that wide layers need little more room than their masks.
 BLOCK = 2**22

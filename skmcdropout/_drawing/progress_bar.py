@@ -11,14 +11,14 @@ import keras
 PATIENCE = 1.0
 
 
-class RowsBar:
+class ProgressBar:
     """Keras's bar, over the rows of a prediction that turns out to be long."""
 
     def __init__(self, n_rows: int, show: bool) -> None:
         self._n_rows = n_rows
         self._show = show
 
-    def __enter__(self) -> RowsBar:
+    def __enter__(self) -> ProgressBar:
         self._bar = keras.utils.Progbar(self._n_rows, unit_name="row")
         self._begin = time.monotonic()
         self._shown = 0

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from skmcdropout._networks.noise_layers import is_noise, is_recurrent_cell
+from skmcdropout._utils.private import flat_layers
 
 #: Names of TensorFlow operations that draw at random contain one of these.
 RANDOM_OPERATIONS = ("Random", "Multinomial", "TruncatedNormal", "RngRead")
@@ -48,7 +49,7 @@ def draws_unknown(network: keras.Model, has_code: bool) -> bool:
     """
     known = {
         id(variable)
-        for layer in network._flatten_layers()
+        for layer in flat_layers(network)
         if is_noise(layer)
         or is_recurrent_cell(layer)
         or is_augmentation(layer)

@@ -9,18 +9,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import numpy as np
 
+from skmcdropout._drawing.chain_engine import Tail
 from skmcdropout._drawing.graph_pass import is_graph, is_sequence
-from skmcdropout._drawing.masks import Floats
 from skmcdropout._drawing.places import Place, sources
-from skmcdropout._drawing.thinned import Affine, Chain
-from skmcdropout._networks.architecture import ELEMENTWISE_ACTIVATIONS
-from skmcdropout._networks.noise_layers import SPATIAL, dropout_law, is_noise, strength
+from skmcdropout._networks.activations import ELEMENTWISE
+from skmcdropout._networks.chain import Affine, Chain, Scaling
+from skmcdropout._networks.noise_layers import (
+    SPATIAL,
+    dropout_law,
+    is_noise,
+    strength,
+)
 from skmcdropout._networks.outputs import Outputs
+from skmcdropout._utils.arrays import Floats
+from skmcdropout._utils.private import nodes_in_order
 
 layers = keras.layers
 
@@ -44,8 +51,7 @@ def in_line(network: Any) -> list[Any] | None:
 def _line_of_graph(network: Any) -> list[Any] | None:
     steps = []
     before = network.inputs
-    for depth in sorted(network._nodes_by_depth, reverse=True):
-        nodes = network._nodes_by_depth[depth]
+    for nodes in nodes_in_order(network):
         if len(nodes) != 1 or len(before) != 1:
             return None
         (node,) = nodes
@@ -60,13 +66,6 @@ def _line_of_graph(network: Any) -> list[Any] | None:
             before = node.outputs
     is_whole = len(before) == len(network.outputs) == 1
     return steps if is_whole and before[0] is network.outputs[0] else None
-
-
-class Tail(NamedTuple):
-    """A chain, and where it draws."""
-
-    chain: Chain
-    places: list[Place]
 
 
 def read_tail(
@@ -90,7 +89,7 @@ class _ChainReader:
         self._dense: list[Affine] = []
         self._places: list[Place] = []
         self._rate = 0.0  # of the dropout before the next Dense
-        self._before: tuple[Floats, Floats] | None = None  # a normalisation before it
+        self._before: Scaling | None = None  # a normalisation before it
         self._is_open = False  # whether the last may still be normalised or activated
 
     def takes(self, layer: Any) -> bool:
@@ -135,25 +134,23 @@ class _ChainReader:
         if activation is None or getattr(layer, "quantization_mode", None):
             return False
         kernel, bias = _dense_weights(layer)
+        affine = Affine(kernel, bias, activation, self._rate)
         if self._before is not None:
-            by, to = self._before
-            kernel, bias = kernel * by[:, None], bias + to @ kernel
-        self._dense.append(Affine(kernel, bias, activation, self._rate))
+            affine = affine.scaled_before(self._before)
+        self._dense.append(affine)
         self._shape, self._rate, self._before = (len(bias),), 0.0, None
         self._is_open = activation == "linear"
         return True
 
     def _take_normalization(self, layer: Any) -> bool:
-        by, to = _normalization(layer)
+        scaling = _scaling(layer)
         if self._is_open:
-            last = self._dense.pop()
-            kernel, bias = last.kernel * by, last.bias * by + to
-            self._dense.append(last._replace(kernel=kernel, bias=bias))
+            self._dense.append(self._dense.pop().scaled_after(scaling))
             return True
         is_before_dense = not self._dense or self._rate > 0
         if self._before is not None or not is_before_dense:
             return False
-        self._before = by, to
+        self._before = scaling
         return True
 
     def _take_activation(self, layer: Any) -> bool:
@@ -178,23 +175,19 @@ def _dense_weights(layer: Any) -> tuple[Floats, Floats]:
     return kernel, keras.ops.convert_to_numpy(layer.bias)
 
 
-def _normalization(layer: Any) -> tuple[Floats, Floats]:
-    """Factor and addend of BatchNormalization in inference mode."""
-    mean = keras.ops.convert_to_numpy(layer.moving_mean)
-    variance = keras.ops.convert_to_numpy(layer.moving_variance)
-    by = 1 / np.sqrt(variance + np.float32(layer.epsilon))
-    if layer.gamma is not None:
-        by = by * keras.ops.convert_to_numpy(layer.gamma)
-    to = -mean * by
-    if layer.beta is not None:
-        to = to + keras.ops.convert_to_numpy(layer.beta)
-    return by, to
+def _scaling(layer: Any) -> Scaling:
+    """What a BatchNormalization layer does in inference mode."""
+    held = (layer.moving_mean, layer.moving_variance, layer.gamma, layer.beta)
+    to_numpy = keras.ops.convert_to_numpy
+    arrays: list[Any] = [None if x is None else to_numpy(x) for x in held]
+    mean, variance, gamma, beta = arrays
+    return Scaling.of_normalization(mean, variance, layer.epsilon, gamma, beta)
 
 
 def _activation(layer: Any) -> str | None:
     """Name of an elementwise activation of Keras's or of softmax; None for others."""
     name = getattr(layer.activation, "__name__", "")
-    is_known = name in ELEMENTWISE_ACTIVATIONS | {"softmax"}
+    is_known = name in ELEMENTWISE | {"softmax"}
     return (
         name if is_known and keras.activations.get(name) is layer.activation else None
     )

@@ -1,4 +1,4 @@
-"""Draws as thinned networks: masks, and the weights that are left under them.
+"""Draws of chains as thinned networks: masks, and the weights left under them.
 
 A draw is one mask for all rows. So its masks are folded into its weights once, and
 the units it drops are left out.
@@ -6,10 +6,9 @@ the units it drops are left out.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, NamedTuple
 
 import keras
@@ -17,62 +16,9 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from skmcdropout._drawing.masks import Floats
-from skmcdropout._networks.architecture import Architecture
-from skmcdropout._networks.perceptron import EPSILON
-
-#: Largest set of thinned weights, in floats (64 MB); they are kept between predictions.
-THINNED_FLOATS = 2**24
-
-
-class Affine(NamedTuple):
-    """One Dense layer, BatchNormalization folded in: ``activation(x @ kernel + bias)``.
-
-    `rate` is that of the dropout before it.
-    """
-
-    kernel: Floats
-    bias: Floats
-    activation: str
-    rate: float
-
-
-class Chain(NamedTuple):
-    """A dropout MLP at inference: ``x * scale + shift``, then the Dense layers.
-
-    `sources`, where given, says of each mask which one it repeats; see `generators`.
-    """
-
-    scale: Floats
-    shift: Floats
-    layers: list[Affine]
-    sources: tuple[int, ...] | None = None
-
-
-def read_chain(arch: Architecture, weights: Sequence[Floats]) -> Chain:
-    """The weights of a network, BatchNormalization folded away."""
-    given = iter(weights)
-    scale = np.ones(arch.n_features, np.float32)
-    shift = np.zeros(arch.n_features, np.float32)
-    if arch.batch_normalization:
-        scale, shift = _inference_affine(given)
-    layers = []
-    for i, rate in enumerate(arch.rates):
-        is_output = i == len(arch.hidden_layer_sizes)
-        kernel, bias = next(given), next(given)
-        if arch.batch_normalization and not is_output:
-            by, to = _inference_affine(given)
-            kernel, bias = kernel * by, bias * by + to
-        activation = "softmax" if is_output else arch.activation
-        layers.append(Affine(kernel, bias, activation, rate or 0.0))
-    return Chain(scale, shift, layers)
-
-
-def _inference_affine(given: Iterator[Floats]) -> tuple[Floats, Floats]:
-    """Factor and addend of the BatchNormalization whose weights come next."""
-    gamma, beta, mean, variance = itertools.islice(given, 4)
-    by = gamma / np.sqrt(variance + np.float32(EPSILON))
-    return by, beta - mean * by
+from skmcdropout._drawing.results import Wanted, results
+from skmcdropout._networks.chain import Affine, Chain
+from skmcdropout._utils.arrays import Floats
 
 
 class Structure(NamedTuple):
@@ -90,8 +36,8 @@ class Thinned:
 
     `tensors` are scale, shift, kernels, biases and masks. Before the first dropout a
     kernel has shape (n_in, n_out); from there on (n_draws, n_in, n_out), its masks
-    multiplied in, or, where that would be too large, it keeps its shape and a mask of
-    shape (n_draws, 1, n_in) stands beside it. `row_floats` is the largest number of
+    multiplied in, or it keeps its shape and a mask of shape (n_draws, 1, n_in) stands
+    beside it. `row_floats` is the largest number of
     activations that a row needs at a time.
     """
 
@@ -100,7 +46,7 @@ class Thinned:
     row_floats: int
 
 
-class Draws:
+class ChainDraws:
     """The draws of a chain: `masks`, one per layer with a positive rate, or none."""
 
     def __init__(self, chain: Chain, masks: Sequence[Floats]) -> None:
@@ -117,16 +63,26 @@ class Draws:
         )
 
     @cached_property
-    def thinned(self) -> Thinned:
-        """All draws, masks folded in, or beside the weights if that is too large."""
-        layers = self.chain.layers
-        beside: list[Floats | None] = [None] * len(layers)
-        if self.n_draws * self.floats <= THINNED_FLOATS:
-            kernels, biases = _fold(layers, self.masks)
-        else:
-            kernels = [layer.kernel for layer in layers]
-            biases = [layer.bias for layer in layers]
-            beside = [None if m is None else m[:, None, :] for m in self.masks]
+    def folded(self) -> Thinned:
+        """All draws, masks multiplied into the weights, dropped units left out."""
+        kernels, biases = _fold(self.chain.layers, self.masks)
+        return self._ready(kernels, biases, [None] * len(self.masks))
+
+    @cached_property
+    def beside(self) -> Thinned:
+        """All draws, masks beside the weights."""
+        return self._ready(
+            [layer.kernel for layer in self.chain.layers],
+            [layer.bias for layer in self.chain.layers],
+            [None if mask is None else mask[:, None, :] for mask in self.masks],
+        )
+
+    def _ready(
+        self,
+        kernels: Sequence[Floats],
+        biases: Sequence[Floats],
+        beside: Sequence[Floats | None],
+    ) -> Thinned:
         widths = [len(self.chain.scale)]
         for i, (kernel, mask) in enumerate(zip(kernels, beside, strict=True)):
             is_drawn = self.first is not None and i >= self.first
@@ -142,7 +98,7 @@ class Draws:
         return Thinned(
             tensors=keras.tree.map_structure(tf.constant, arrays),
             structure=Structure(
-                tuple(layer.activation for layer in layers),
+                tuple(layer.activation for layer in self.chain.layers),
                 tuple(kernel.ndim for kernel in kernels),
                 tuple(bias.ndim for bias in biases),
                 tuple(mask is not None for mask in beside),
@@ -170,7 +126,7 @@ def _fold(
             kernel = kernel * mask[:, :, None]  # (n_draws, n_in, n_out)
         kept = None
         if kernel.ndim == 3 and after is not None:
-            kept = kept_units(after)
+            kept = kept_indices(after)
             kernel = np.take_along_axis(kernel, kept[:, None, :], axis=2)
             bias = bias[kept][:, None, :]  # (n_draws, 1, n_kept)
         kernels.append(kernel)
@@ -178,7 +134,40 @@ def _fold(
     return kernels, biases
 
 
-def kept_units(mask: Floats) -> NDArray[np.intp]:
+def kept_indices(mask: Floats) -> NDArray[np.intp]:
     """Indices of the units each draw keeps, filled up with dropped ones."""
     n_kept = np.count_nonzero(mask, axis=1).max()
     return np.argsort(mask == 0, axis=1, kind="stable")[:, :n_kept]
+
+
+@cache
+def compiled_chain(structure: Structure, wanted: Wanted) -> Any:
+    """The forward pass, compiled once for networks of every width."""
+    functions = [keras.activations.get(name) for name in structure.activations]
+
+    def forward(
+        x: Any, scale: Any, shift: Any, kernels: Any, biases: Any, masks: Any
+    ) -> tuple[Any, ...]:
+        h = (x * scale + shift)[None]  # (1 or n_draws, rows, width)
+        masks = iter(masks)
+        for kernel, bias, is_masked, activate in zip(
+            kernels, biases, structure.is_masked, functions, strict=True
+        ):
+            if is_masked:
+                h = h * next(masks)
+            h = activate(tf.matmul(h, kernel) + bias)
+        return results(h, wanted)
+
+    def spec(rank: int) -> tf.TensorSpec:
+        return tf.TensorSpec([None] * rank, tf.float32)
+
+    signature = [
+        spec(2),
+        spec(1),
+        spec(1),
+        [spec(rank) for rank in structure.kernel_ranks],
+        [spec(rank) for rank in structure.bias_ranks],
+        [spec(3)] * sum(structure.is_masked),
+    ]
+    function = tf.function(forward, signature, autograph=False)
+    return function.get_concrete_function()

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skmcdropout._networks.blueprint import Blueprint
+from skmcdropout._utils.private import flat_layers, has_graph, nodes_in_order
 
 #: Rows of a trial: a number that no axis of a network is likely to have.
 N_ROWS = 7
@@ -43,7 +44,7 @@ def _made_rows(
     rng = np.random.RandomState(number)
     size = (N_ROWS, math.prod(shape))
     known = list(filter(_range, _first_layers(network, number)))
-    tokens = list(filter(_takes_tokens, network._flatten_layers()))
+    tokens = list(filter(_takes_tokens, flat_layers(network)))
     limits = [_range(layer) for layer in known or tokens]
     ranges = sorted((x for x in limits if x is not None), key=lambda x: x[1])
     if not ranges:
@@ -63,12 +64,12 @@ def _first_layers(network: keras.Model, number: int) -> Sequence[Any]:
         inner = network.layers[0]
         is_network = isinstance(inner, keras.Model)
         return _first_layers(inner, 0) if is_network else [inner]
-    if not hasattr(network, "_run_through_graph"):
-        return [la for la in network._flatten_layers() if _takes_tokens(la)]
+    if not has_graph(network):
+        return [la for la in flat_layers(network) if _takes_tokens(la)]
     given = network.inputs[number]
     return [
         node.operation
-        for nodes in network._nodes_by_depth.values()
+        for nodes in nodes_in_order(network)
         for node in nodes
         if any(x is given for x in node.input_tensors) and not node.is_input
     ]

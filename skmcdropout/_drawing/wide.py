@@ -14,10 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from skmcdropout._drawing.thinned import THINNED_FLOATS, Draws, kept_units
-
-#: Rows at a time, at most.
-BLOCK_ROWS = 2048
+from skmcdropout._drawing.thinned import ChainDraws, kept_indices
 
 
 class _Structure(NamedTuple):
@@ -29,15 +26,18 @@ class _Structure(NamedTuple):
 
 
 class WideDraws:
-    """Draws in groups, each thinned when it is run."""
+    """Draws of `n_rows` rows in groups, each thinned when it is run.
 
-    def __init__(self, draws: Draws) -> None:
+    A group holds about `group_floats` floats.
+    """
+
+    def __init__(self, draws: ChainDraws, group_floats: int, n_rows: int) -> None:
         layers, masks = draws.chain.layers, draws.masks
         is_masked = tuple(mask is not None for mask in masks)
         pairs = zip(is_masked, [*is_masked[1:], False], strict=True)
         is_thinned = tuple(masked and after for masked, after in pairs)
         kept = [
-            kept_units(after)
+            kept_indices(after)
             for after, use in zip(masks[1:], is_thinned, strict=False)
             if use and after is not None
         ]
@@ -63,7 +63,7 @@ class WideDraws:
             tuple(layer.activation for layer in layers), is_masked, is_thinned
         )
         width = max(len(layer.bias) for layer in layers)
-        n_group = THINNED_FLOATS // max(draws.floats, BLOCK_ROWS * width)
+        n_group = group_floats // max(draws.floats, n_rows * width)
         self._n_group, self._n_draws = max(1, n_group), draws.n_draws
 
     def probabilities(self, h: Any, tell: Callable[[float], None]) -> Any:

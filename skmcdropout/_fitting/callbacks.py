@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import sklearn
 
+from skmcdropout._utils.private import callback_context, callbacks_of
+
 __all__ = ["CallbackSupportMixin", "FitTask"]
 
 try:
@@ -38,8 +40,7 @@ else:
     HAS_CALLBACKS = True
 
 if TYPE_CHECKING:
-    from skmcdropout._classifier import MCDropoutClassifier
-    from skmcdropout._training.train import TrainingState
+    from skmcdropout._training.state import TrainingState
 
 
 class FitTask:
@@ -47,7 +48,7 @@ class FitTask:
 
     def __init__(
         self,
-        estimator: MCDropoutClassifier,
+        estimator: Any,
         X: Any,
         y: Any,
         sample_weight: Any,
@@ -57,8 +58,8 @@ class FitTask:
         self._told = {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
         self._callbacks: list[Any] = []
         if HAS_CALLBACKS:
-            self._callbacks = getattr(estimator, "_skl_callbacks", [])
-            self._context = estimator._init_callback_context(max_subtasks=n_epochs)
+            self._callbacks = callbacks_of(estimator)
+            self._context = callback_context(estimator, n_epochs)
             self._context.call_on_fit_task_begin(**self._told)
 
     @property

@@ -15,8 +15,8 @@ import numpy as np
 import tensorflow as tf
 from sklearn.utils.validation import check_memory
 
-from skmcdropout._training.train import TrainingState
-from skmcdropout._utils.checksum import seal
+from skmcdropout._training.state import TrainingState
+from skmcdropout._utils.checksum import checksum
 from skmcdropout._version import __version__
 
 
@@ -45,7 +45,7 @@ def train_once(
     found = None
     try:
         cached = check_memory(memory).cache(
-            _train_and_seal, ignore=["training"], verbose=0
+            _train_with_checksum, ignore=["training"], verbose=0
         )
         found = _intact(cached(training, key, versions))
         if found is None and not training.has_begun:  # damaged: put another there
@@ -64,17 +64,17 @@ def train_once(
     return training.result() if found is None else found
 
 
-def _train_and_seal(
+def _train_with_checksum(
     training: _Training, key: tuple[Any, ...], versions: tuple[str, ...]
 ) -> tuple[TrainingState, str]:
     trained = training.result()
-    return trained, seal(vars(trained))
+    return trained, checksum(vars(trained))
 
 
 def _intact(entry: Any) -> TrainingState | None:
     """The state that an entry of the cache holds, unless it was damaged."""
     try:
         trained, digest = entry
-        return trained if seal(vars(trained)) == digest else None
+        return trained if checksum(vars(trained)) == digest else None
     except Exception:  # whatever is in its place
         return None

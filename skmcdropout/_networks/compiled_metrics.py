@@ -9,6 +9,8 @@ from typing import Any
 
 import keras
 
+from skmcdropout._utils.private import compiled_with
+
 #: Arguments of `keras.Model.compile` that hold metrics.
 KEYS = ("metrics", "weighted_metrics")
 
@@ -60,5 +62,5 @@ def compiled_metrics(network: keras.Model) -> Iterable[Any]:
 
 
 def _given(network: keras.Model) -> dict[str, list[Any]]:
-    config = getattr(getattr(network, "_compile_config", None), "config", {})
+    config = compiled_with(network)
     return {key: keras.tree.flatten(config.get(key) or []) for key in KEYS}

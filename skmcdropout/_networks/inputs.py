@@ -12,27 +12,14 @@ from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import issparse
-from sklearn.base import BaseEstimator
-from sklearn.utils import (
-    assert_all_finite,
-    check_array,
-    check_consistent_length,
-    check_X_y,
-)
-from sklearn.utils.validation import validate_data
+from sklearn.utils import assert_all_finite
 
-Floats = NDArray[np.float32]
+from skmcdropout._utils.arrays import Floats
 
 #: Rows as an estimator gets them: one array, or one for each input of a network.
 Rows = Floats | dict[str, Floats]
 
 Shapes = tuple[tuple[int, ...], ...]
-
-#: Types that rows keep until it is known what a network wants; others become the first.
-NUMBERS = [np.float64, np.float32, np.float16, np.bool_] + [
-    np.dtype(f"{sign}int{size}") for sign in ("", "u") for size in (8, 16, 32, 64)
-]
 
 
 class InputSpec(NamedTuple):
@@ -94,11 +81,12 @@ def _exactly(table: NDArray[Any], dtype: Any, spec: InputSpec) -> NDArray[Any]:
 
 def _single(X: Rows) -> Floats:
     if isinstance(X, Mapping):
-        _refuse_dict(X)
+        refuse_dict(X)
     return X
 
 
-def _refuse_dict(X: Mapping[str, Any]) -> NoReturn:
+def refuse_dict(X: Mapping[str, Any]) -> NoReturn:
+    """Refuse several arrays for a network with one input."""
     raise ValueError(
         "X must be one array for a network with one input. "
         f"Got a dict of {sorted(X)} instead."
@@ -158,75 +146,3 @@ def _split(X: Floats, inputs: Sequence[InputSpec]) -> list[Floats]:
         _fitted(part.reshape(len(X), *shape), spec)
         for part, shape, spec in zip(parts, shapes, inputs, strict=True)
     ]
-
-
-def check_rows(estimator: BaseEstimator, X: Any) -> Rows:
-    """`X` for a prediction, finite."""
-    if _is_dict(X):
-        return _checked_dict(X, estimator)
-    with np.errstate(over="ignore"):  # what overflows is refused as infinite
-        array = validate_data(estimator, X, reset=False, **_wanted(estimator))
-    return _one_zero(array)
-
-
-def check_rows_and_labels(
-    estimator: BaseEstimator, X: Any, y: Any, reset: bool
-) -> tuple[Rows, NDArray[Any]]:
-    """`X` and `y` for training, of the same length."""
-    if not _is_dict(X):
-        with np.errstate(over="ignore"):
-            array, labels = validate_data(
-                estimator, X, y, reset=reset, **_wanted(estimator)
-            )
-        return _one_zero(array), labels
-    arrays = _checked_dict(X, estimator)
-    stand_in = np.zeros((len(next(iter(arrays.values()))), 1))
-    _, labels = check_X_y(stand_in, y, estimator=estimator)
-    return arrays, labels
-
-
-def _wanted(estimator: BaseEstimator) -> dict[str, Any]:
-    """Type and axes of rows: a network may want whole numbers, which stay exact."""
-    if estimator.model is None:
-        return {"dtype": np.float32}
-    return {"dtype": NUMBERS, "allow_nd": True}
-
-
-def _is_dict(X: Any) -> bool:
-    return isinstance(X, Mapping) and not issparse(X)  # some sparse arrays are dicts
-
-
-def _checked_dict(X: Mapping[str, Any], estimator: BaseEstimator) -> dict[str, Floats]:
-    """A dict of arrays, one for each input of a network."""
-    if estimator.model is None:
-        _refuse_dict(X)
-    if not X:
-        raise ValueError("X, a dict, must hold an array for each input. Got none.")
-    with np.errstate(over="ignore"):
-        arrays = {
-            name: check_array(
-                array,
-                dtype=NUMBERS,
-                allow_nd=True,
-                ensure_2d=False,
-                input_name=f"X[{name!r}]",
-            )
-            for name, array in X.items()
-        }
-    check_consistent_length(*arrays.values())
-    return {name: _one_zero(array) for name, array in arrays.items()}
-
-
-def _one_zero(array: Floats) -> Floats:
-    """The array with 0.0 for -0.0, so that equal rows are the same row to a network."""
-    if array.dtype.kind != "f":
-        return array
-    has_other = np.signbit(array[array == 0]).any()
-    return array + array.dtype.type(0) if has_other else array
-
-
-def take(X: Rows, rows: Any) -> Rows:
-    """Some of the rows."""
-    if isinstance(X, Mapping):
-        return {name: array[rows] for name, array in X.items()}
-    return X[rows]

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import keras
 import numpy as np
 
 from skmcdropout._networks.blueprint import Blueprint
 from skmcdropout._networks.optimizers import described, made
-
-if TYPE_CHECKING:
-    from skmcdropout._classifier import MCDropoutClassifier
 
 
 @dataclass(frozen=True)
@@ -26,7 +23,7 @@ class SameNetwork:
         network = self.blueprint.build(np.random.randint(2**31 - 1), trust=True)
         optimizer = self.blueprint.make_optimizer()
         if optimizer is not None:
-            network.compile(optimizer=optimizer, loss=self.blueprint.given_loss())
+            network.compile(optimizer=optimizer, loss=self.blueprint.compiled_loss())
         return network
 
     @property
@@ -42,13 +39,17 @@ class CallAgain:
     """A `model` with its arguments, for networks that have no configuration."""
 
     def __init__(
-        self, estimator: MCDropoutClassifier, arguments: dict[str, Any]
+        self,
+        function: Any,
+        arguments: dict[str, Any],
+        optimizer: Any,
+        learning_rate: float,
     ) -> None:
-        self._function = estimator.model
+        self._function = function
         self._arguments = {n: v for n, v in arguments.items() if n != "compile_kwargs"}
         self._takes_optimizer = "compile_kwargs" in arguments
-        self._optimizer = described(estimator.optimizer)
-        self._learning_rate = float(estimator.learning_rate)
+        self._optimizer = described(optimizer)
+        self._learning_rate = learning_rate
 
     def __call__(self) -> keras.Model:
         """Build it; the caller seeds the generators."""
@@ -59,10 +60,10 @@ class CallAgain:
         return cast(Any, self._function)(**arguments)
 
     def __repr__(self) -> str:
-        return call_in_words(self._function, self._arguments)
+        return call_as_text(self._function, self._arguments)
 
 
-def call_in_words(function: Any, arguments: dict[str, Any]) -> str:
+def call_as_text(function: Any, arguments: dict[str, Any]) -> str:
     """A function and what it is told, apart from the data: equal if both are."""
     name = getattr(function, "__qualname__", type(function).__qualname__)
     told = {n: v for n, v in arguments.items() if n not in ("meta", "compile_kwargs")}

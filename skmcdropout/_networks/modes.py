@@ -12,6 +12,7 @@ import keras
 import tensorflow as tf
 
 from skmcdropout._networks.noise_layers import has_noise, is_ours
+from skmcdropout._utils.private import flat_layers, has_graph, takes_training
 
 
 @contextlib.contextmanager
@@ -30,13 +31,13 @@ def replaced_methods(methods: Mapping[tuple[Any, str], Any]) -> Iterator[None]:
                 vars(layer)[name] = method
 
 
-def plain_methods(flat_layers: Iterable[Any]) -> dict[tuple[Any, str], Any]:
+def plain_methods(layers: Iterable[Any]) -> dict[tuple[Any, str], Any]:
     """Functions of layers and their classes that `tf.function` decorates, without it.
 
     What TensorFlow has compiled once would not see other methods, weights or modes.
     """
     found: dict[tuple[Any, str], Any] = {}
-    for layer in flat_layers:
+    for layer in layers:
         kinds = [kind for kind in type(layer).__mro__ if not is_ours(kind)]
         for held in (layer, *kinds):
             for name, value in vars(held).items():
@@ -58,19 +59,19 @@ def _plain(function: Any) -> Any:
 
 def undecorate(network: Any) -> None:
     """Give the layers of a network `plain_methods`, for good."""
-    for (layer, name), method in plain_methods(network._flatten_layers()).items():
+    for (layer, name), method in plain_methods(flat_layers(network)).items():
         vars(layer)[name] = method
 
 
 def held_in_inference(
-    flat_layers: Iterable[Any],
+    layers: Iterable[Any],
 ) -> contextlib.AbstractContextManager[None]:
     """Hold layers that do not draw in inference mode, those that augment included."""
     return replaced_methods(
         {
             (layer, "call"): _in_inference(layer)
-            for layer in flat_layers
-            if getattr(layer, "_call_has_training_arg", False) and not has_noise(layer)
+            for layer in layers
+            if takes_training(layer) and not has_noise(layer)
         }
     )
 
@@ -96,7 +97,7 @@ class _Mode(keras.layers.Layer):
 
 def call_in_mode(operation: Any, training: bool, /, *args: Any, **kwargs: Any) -> Any:
     """What a layer or operation gives in training or inference mode."""
-    if getattr(operation, "_call_has_training_arg", False):
+    if takes_training(operation):
         return operation(*args, **{**kwargs, "training": training})
     if not training:
         return operation(*args, **kwargs)
@@ -107,11 +108,6 @@ def call_in_mode(operation: Any, training: bool, /, *args: Any, **kwargs: Any) -
 
 def as_called(network: Any, inputs: Sequence[Any]) -> Any:
     """The argument to call a network with, from its inputs in order."""
-    if not hasattr(network, "_run_through_graph"):
+    if not has_graph(network):
         return inputs[0]
     return keras.tree.pack_sequence_as(network.input, list(inputs))
-
-
-def takes_training(network: Any) -> bool:
-    """Whether Keras would put a network into training mode: if its `call` takes it."""
-    return bool(network._call_has_training_arg)

@@ -11,6 +11,8 @@ from typing import Any, Literal
 
 import keras
 
+from skmcdropout._utils import private
+
 layers = keras.layers
 
 #: Layers that do nothing but add noise; so do those derived from them.
@@ -137,12 +139,12 @@ def strength(layer: Any) -> float:
 
 def is_recurrent_cell(layer: Any) -> bool:
     """Whether a layer is a recurrent cell of Keras, with dropout masks of its own."""
-    return hasattr(layer, "_create_dropout_mask")
+    return hasattr(layer, private.DRAWS_CELL_MASKS)
 
 
 def check_samplable(network: keras.layers.Layer) -> None:
     """Refuse layers whose noise can't be drawn once per draw, by name."""
-    for layer in network._flatten_layers():
+    for layer in private.flat_layers(network):
         if getattr(layer, "stateful", False):
             raise ValueError(
                 f"The layer {layer.name!r} must not be stateful: a prediction would "
@@ -155,7 +157,7 @@ def check_samplable(network: keras.layers.Layer) -> None:
                 "result for the same seed, so that it can't be sampled by its law."
             )
         if getattr(layer, "cell", None) is not None:
-            within = [la for la in layer.cell._flatten_layers() if is_noise(la)]
+            within = [la for la in private.flat_layers(layer.cell) if is_noise(la)]
             if any(map(strength, within)):
                 raise ValueError(
                     f"The cell of the layer {layer.name!r} must not hold dropout "
@@ -170,7 +172,7 @@ def _draws_like_its_base(layer: Any) -> bool:
     if _is_known(kind):
         return True
     base: Any = next(parent for parent in kind.__mro__ if _is_known(parent))
-    for method in ("_get_noise_shape", "_get_concrete_noise_shape"):
+    for method in private.CHOOSE_NOISE_SHAPE:
         if getattr(kind, method, None) is not getattr(base, method, None):
             return False
     if kind.call is base.call or not strength(layer):
@@ -227,5 +229,5 @@ def is_ours(kind: Any) -> bool:
 def has_noise(layer: Any) -> bool:
     """Whether a layer, network or operation draws anything."""
     return isinstance(layer, keras.layers.Layer) and any(
-        strength(inner) > 0 for inner in layer._flatten_layers()
+        strength(inner) > 0 for inner in private.flat_layers(layer)
     )

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from skmcdropout._networks.inputs import Shapes
+from skmcdropout._utils.private import has_graph, operation_of
 
 #: Largest deviation of a row's probabilities from a sum of 1.
 SUM_TOLERANCE = 1e-3
@@ -87,6 +88,11 @@ class Outputs:
         """The same outputs, of `classes` as given; the estimator's are sorted."""
         return replace(self, order=tuple(np.argsort(classes).tolist()))
 
+    @property
+    def is_in_order(self) -> bool:
+        """Whether the outputs stand in the order of the classes."""
+        return self.order == tuple(range(len(self.order)))
+
     def probabilities(self, outputs: Any) -> Any:
         """Class probabilities (..., n_classes) from a network's outputs, in a graph."""
         p = tf.cast(outputs, tf.float32)
@@ -96,13 +102,15 @@ class Outputs:
             p = tf.concat([1 - p, p], axis=-1)
         elif self.from_logits:
             p = tf.nn.softmax(p)
-        if self.order != tuple(range(len(self.order))):
+        if not self.is_in_order:
             p = tf.gather(p, self.order, axis=-1)
         return p
 
     def targets(self, y: Any, loss: Any) -> Any:
         """What `loss` compares with the outputs, from codes into the sorted classes."""
-        units = tf.gather(tf.constant(self.order, tf.int32), y)
+        units = y
+        if not self.is_in_order:
+            units = tf.gather(tf.constant(self.order, tf.int32), y)
         if self.n_units == 1:
             return tf.cast(units, tf.float32)[:, None]
         if _takes_codes(loss):
@@ -143,8 +151,8 @@ def last_activation(network: Any) -> str | None:
     """Name of the activation a network ends in; None if its last layer does not say."""
     if isinstance(network, keras.Sequential):
         return last_activation(network.layers[-1])
-    if hasattr(network, "_run_through_graph"):
-        return last_activation(network.outputs[0]._keras_history.operation)
+    if has_graph(network):
+        return last_activation(operation_of(network.outputs[0]))
     if isinstance(network, keras.layers.Softmax) or type(network).__name__ == "Softmax":
         return "softmax"
     if type(network).__name__ == "Sigmoid":
@@ -234,7 +242,7 @@ def loss_from_logits(loss: Any) -> bool | None:
 
 def count_outputs(network: keras.Model, row_shapes: Shapes) -> int:
     """Width of the one output of a network."""
-    if hasattr(network, "_run_through_graph") or isinstance(network, keras.Sequential):
+    if has_graph(network) or isinstance(network, keras.Sequential):
         shape = network.output_shape
     else:
         (row_shape,) = row_shapes

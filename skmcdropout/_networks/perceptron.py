@@ -1,79 +1,177 @@
-"""Builds the Keras network of an `Architecture`."""
+"""The dropout MLP that an estimator's parameters describe."""
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from skmcdropout._networks.architecture import Architecture
-
-if keras.backend.backend() != "tensorflow":
-    raise ImportError(
-        "MCDropoutClassifier trains in TensorFlow graphs and needs Keras's backend "
-        f"to be 'tensorflow'. Got {keras.backend.backend()!r} instead; set the "
-        "environment variable KERAS_BACKEND=tensorflow before Keras is imported."
-    )
+from skmcdropout._networks.chain import Affine, Chain, Scaling
+from skmcdropout._networks.inputs import Rows, Shapes
+from skmcdropout._networks.keras_backend import DTYPE
+from skmcdropout._networks.outputs import Outputs
+from skmcdropout._networks.tunable_dropout import TunableDropout
+from skmcdropout._utils.arrays import Floats
 
 #: Added to variances by BatchNormalization.
 EPSILON = 1e-3
 
+#: Initial weights of the output layer.
 OUTPUT_INITIALIZER = "glorot_uniform"
 
-#: Of all layers, whatever Keras's global policy is.
-DTYPE = "float32"
 
-_precision_lock = threading.Lock()
-_precision_users: list[str] = []
+@dataclass(frozen=True)
+class Perceptron:
+    """A dropout MLP, weights apart; `rates[i]` is the dropout before Dense layer i.
 
-
-@contextlib.contextmanager
-def single_precision() -> Iterator[None]:
-    """Let Keras's `floatx` be float32 while optimizers and losses are made.
-
-    It is the only way to tell it to optimizers. The last thread to leave restores it.
+    What is compiled for one serves all of them, whatever their widths and rates, and
+    no Keras network is built to fit or to predict.
     """
-    with _precision_lock:
-        _precision_users.append(
-            _precision_users[0] if _precision_users else keras.config.floatx()
-        )
-        keras.config.set_floatx(DTYPE)
-    try:
-        yield
-    finally:
-        with _precision_lock:
-            before = _precision_users.pop()
-            if not _precision_users:
-                keras.config.set_floatx(before)
+
+    n_features: int
+    hidden_layer_sizes: tuple[int, ...]
+    n_classes: int
+    activation: str
+    rates: tuple[float | None, ...]
+    batch_normalization: bool
+    l2: float
+    max_norm: float | None
+
+    table_dtype: ClassVar[Any] = np.float32
+    custom_objects: ClassVar[tuple[tuple[str, Any], ...]] = ()
+    stands_alone: ClassVar[bool] = False
+    has_constants: ClassVar[bool] = False
+    takes_any_length: ClassVar[bool] = False
+    takes_any_shape: ClassVar[bool] = True
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Units of each layer, those of input and output included."""
+        return (self.n_features, *self.hidden_layer_sizes, self.n_classes)
+
+    @property
+    def outputs(self) -> Outputs:
+        """A probability for each class."""
+        order = tuple(range(self.n_classes))
+        return Outputs(self.n_classes, False, True, order)
+
+    def without_names(self) -> Perceptron:
+        """Its layers have no names."""
+        return self
+
+    def compile_key(self, any_shape: bool = False) -> Perceptron:
+        """What compiled code for it depends on."""
+        rates = tuple(None if rate is None else 0.5 for rate in self.rates)
+        key = replace(self, rates=rates)
+        if any_shape:
+            key = replace(key, n_features=0, n_classes=0, hidden_layer_sizes=())
+        return key
+
+    def pack(self, X: Rows) -> tuple[NDArray[Any], Shapes]:
+        """Rows are a table already."""
+        assert isinstance(X, np.ndarray)
+        return X, ((self.n_features,),)
+
+    def for_rows(self, row_shapes: Shapes) -> Perceptron:
+        """The same network: it takes rows of one shape only."""
+        return self
+
+    def arguments(self, network: keras.Model, table: Any) -> Any:
+        """The table."""
+        return table
+
+    def chain(self, weights: Sequence[Floats]) -> Chain:
+        """The network with these weights, BatchNormalization folded in."""
+        given = iter(weights)
+        scale = np.ones(self.n_features, np.float32)
+        shift = np.zeros(self.n_features, np.float32)
+        if self.batch_normalization:
+            scale, shift = _next_scaling(given)
+        *hidden_rates, output_rate = [rate or 0.0 for rate in self.rates]
+        layers = []
+        for rate in hidden_rates:
+            layer = Affine(next(given), next(given), self.activation, rate)
+            if self.batch_normalization:
+                layer = layer.scaled_after(_next_scaling(given))
+            layers.append(layer)
+        layers.append(Affine(next(given), next(given), "softmax", output_rate))
+        return Chain(scale, shift, layers)
+
+    def build(self, seed: int, trust: bool = False) -> keras.Sequential:
+        """A new Keras network, all of whose draws come from `seed`."""
+        return build_network(self, self._layer_seeds(seed))
+
+    def build_to_train(self, is_shared: bool) -> keras.Sequential:
+        """A network whose rates can be set, or an ordinary one."""
+        dropout = TunableDropout if is_shared else keras.layers.Dropout
+        return build_network(self, self._layer_seeds(0), dropout=dropout)
+
+    def set_rates(self, network: keras.Model) -> None:
+        """Give a network built to train its rates."""
+        rates = (rate for rate in self.rates if rate is not None)
+        for layer in network.layers:
+            if isinstance(layer, TunableDropout):
+                layer.rate.assign(next(rates))
+
+    def make_loss(self) -> keras.Loss:
+        """Cross-entropy."""
+        return keras.losses.SparseCategoricalCrossentropy()
+
+    def make_metrics(self) -> dict[str, Any]:
+        """None but the loss."""
+        return {}
+
+    def initial_weights(
+        self, seed: int, kernel_initializer: str | keras.Initializer = "he_normal"
+    ) -> list[Floats]:
+        """Weights before training, in the order of ``build().get_weights()``."""
+
+        def normalization(width: int) -> list[Floats]:
+            ones, zeros = np.ones(width, np.float32), np.zeros(width, np.float32)
+            return [ones, zeros, zeros, ones]  # gamma, beta, moving mean and variance
+
+        seeds = self._layer_seeds(seed)
+        weights = normalization(self.n_features) if self.batch_normalization else []
+        for i, (n_in, n_out) in enumerate(itertools.pairwise(self.widths)):
+            is_output = i == len(self.hidden_layer_sizes)
+            initializer = OUTPUT_INITIALIZER if is_output else kernel_initializer
+            kernel = _seeded(initializer, seeds[2 * i + 1])((n_in, n_out), dtype=DTYPE)
+            weights += [keras.ops.convert_to_numpy(kernel), np.zeros(n_out, np.float32)]
+            if self.batch_normalization and not is_output:
+                weights += normalization(n_out)
+        return weights
+
+    def _layer_seeds(self, seed: int) -> list[int]:
+        """Two for each Dense layer: of the dropout before it, and of its kernel."""
+        rng = np.random.RandomState(seed)
+        return rng.randint(2**31 - 1, size=2 * len(self.rates)).tolist()
 
 
 def build_network(
-    arch: Architecture,
+    spec: Perceptron,
     seeds: Sequence[int],
     kernel_initializer: str | keras.Initializer = "he_normal",
     dropout: Callable[..., keras.layers.Layer] = keras.layers.Dropout,
 ) -> keras.Sequential:
-    """The Keras network of `arch`; `seeds` holds two integers per Dense layer.
+    """The Keras network of a perceptron; `seeds` holds two integers per Dense layer.
 
     Every layer that could draw a seed of its own gets one here, for Keras's default
     is a draw from Python's global generator.
     """
     layers = keras.layers
-    network = [keras.Input((arch.n_features,), dtype=DTYPE)]
-    if arch.batch_normalization:
+    network = [keras.Input((spec.n_features,), dtype=DTYPE)]
+    if spec.batch_normalization:
         network.append(layers.BatchNormalization(epsilon=EPSILON, dtype=DTYPE))
-    widths = (*arch.hidden_layer_sizes, arch.n_classes)
-    for i, (units, rate) in enumerate(zip(widths, arch.rates, strict=True)):
-        is_output = i == len(arch.hidden_layer_sizes)
-        activation = "softmax" if is_output else arch.activation
-        normalise = arch.batch_normalization and not is_output
-        constrain = arch.max_norm is not None and not is_output
+    for i, (units, rate) in enumerate(zip(spec.widths[1:], spec.rates, strict=True)):
+        is_output = i == len(spec.hidden_layer_sizes)
+        activation = "softmax" if is_output else spec.activation
+        normalise = spec.batch_normalization and not is_output
+        constrain = spec.max_norm is not None and not is_output
         if rate is not None:
             network.append(dropout(rate, seed=seeds[2 * i], dtype=DTYPE))
         network.append(
@@ -85,9 +183,9 @@ def build_network(
                     OUTPUT_INITIALIZER if is_output else kernel_initializer,
                     seeds[2 * i + 1],
                 ),
-                kernel_regularizer=keras.regularizers.L2(arch.l2) if arch.l2 else None,
+                kernel_regularizer=keras.regularizers.L2(spec.l2) if spec.l2 else None,
                 kernel_constraint=(
-                    keras.constraints.MaxNorm(arch.max_norm, axis=0)
+                    keras.constraints.MaxNorm(spec.max_norm, axis=0)
                     if constrain
                     else None
                 ),
@@ -101,27 +199,10 @@ def build_network(
     return keras.Sequential(network)
 
 
-def initial_weights(
-    arch: Architecture,
-    seeds: Sequence[int],
-    kernel_initializer: str | keras.Initializer = "he_normal",
-) -> list[NDArray[np.float32]]:
-    """What `build_network(...).get_weights()` gives, without building it."""
-
-    def normalization(width: int) -> list[NDArray[np.float32]]:
-        ones, zeros = np.ones(width, np.float32), np.zeros(width, np.float32)
-        return [ones, zeros, zeros, ones]  # gamma, beta, moving mean and variance
-
-    widths = (arch.n_features, *arch.hidden_layer_sizes, arch.n_classes)
-    weights = normalization(arch.n_features) if arch.batch_normalization else []
-    for i, (n_in, n_out) in enumerate(itertools.pairwise(widths)):
-        is_output = i == len(arch.hidden_layer_sizes)
-        initializer = OUTPUT_INITIALIZER if is_output else kernel_initializer
-        kernel = _seeded(initializer, seeds[2 * i + 1])((n_in, n_out), dtype=DTYPE)
-        weights += [keras.ops.convert_to_numpy(kernel), np.zeros(n_out, np.float32)]
-        if arch.batch_normalization and not is_output:
-            weights += normalization(n_out)
-    return weights
+def _next_scaling(weights: Iterator[Floats]) -> Scaling:
+    """Of the BatchNormalization whose weights come next."""
+    gamma, beta, mean, variance = itertools.islice(weights, 4)
+    return Scaling.of_normalization(mean, variance, EPSILON, gamma, beta)
 
 
 def _seeded(initializer: str | keras.Initializer, seed: int) -> keras.Initializer:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -11,10 +11,13 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from skmcdropout._networks.outputs import Outputs
+from skmcdropout._networks.keras_backend import DTYPE
+from skmcdropout._networks.spec import NetworkSpec
 from skmcdropout._training.one_thread import OnOneThread
-from skmcdropout._training.variables import FreeWeights, OwnWeights, assign
+from skmcdropout._training.scikeras_backend import SCIKERAS_LOSS
+from skmcdropout._training.variables import FreeVariables, OwnVariables, assign
 from skmcdropout._utils.interrupts import interrupts_held
+from skmcdropout._utils.private import takes_training, train_on_one_replica
 
 #: Rows that several epochs together may train in one call: some tenths of a second.
 UNWATCHED_ROWS = 20_000
@@ -27,87 +30,55 @@ BATCH_HOOKS = (
 )
 
 
-class TunableDropout(keras.layers.Layer):
-    """Dropout whose rate is a variable, so that one compiled step serves all rates."""
-
-    def __init__(self, rate: float, seed: int, dtype: str) -> None:
-        super().__init__(dtype=dtype)
-        self.seed_generator = keras.random.SeedGenerator(seed)
-        self.rate = tf.Variable(rate, trainable=False, dtype=tf.float32)
-
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        """The shape stays as it is."""
-        return input_shape
-
-    def call(self, x: Any, training: bool = False) -> Any:
-        """Drop units while training."""
-        if not training:
-            return x
-        seed = self.seed_generator.next()
-        uniforms = tf.random.stateless_uniform(tf.shape(x), tf.cast(seed, tf.int32))
-        mask = tf.cast(uniforms >= self.rate, tf.float32) / (1 - self.rate)
-        return x * tf.cast(mask, x.dtype)
-
-
 class GraphTrainer(keras.Model):
     """Trains `network`, with Keras's optimizer, loss and callbacks.
 
-    With `is_free` it trains weights of any shapes, for networks with layers like those
-    of `network` (see `FreeWeights`). Callbacks see a model like any other.
+    `network` is one of `spec`. With `any_shape` it trains weights of any shapes, for
+    networks with layers like those of `network` (see `FreeVariables`). Callbacks see a
+    model like any other.
     """
 
     def __init__(
         self,
         network: keras.Model,
         optimizer: keras.Optimizer,
-        loss: keras.Loss,
-        is_free: bool,
-        read_rows: Callable[[Any], Any] = lambda x: x,
-        outputs: Outputs | None = None,
-        metrics: Mapping[str, Any] | None = None,
-        table_dtype: Any = np.float32,
+        spec: NetworkSpec,
+        any_shape: bool,
     ) -> None:
-        super().__init__(dtype="float32")  # whatever Keras's global policy is
+        super().__init__(dtype=DTYPE)  # whatever Keras's global policy is
         self.network = network
         self.outputs = [network.name]  # scikeras counts them
-        # scikeras compares this loss with the one it is told; `loss` it never sees.
-        self.compile(
-            optimizer, keras.losses.SparseCategoricalCrossentropy(), **metrics or {}
-        )
-        # There is one replica. To sum over it, TensorFlow would register a gradient
-        # for each graph and never let go of either (3 MB).
-        optimizer._all_reduce_sum_gradients = lambda pairs: pairs
-        self._loss_fn = loss
-        self._read_rows = read_rows
-        self._outputs = outputs
+        metrics = spec.make_metrics()
+        self.compile(optimizer, SCIKERAS_LOSS(), **metrics)
+        train_on_one_replica(optimizer)
+        self._spec = spec
+        self._loss_fn = spec.make_loss()
         self._has_metrics = bool(metrics)
         if self._has_metrics:  # their variables are made at the first call
-            p = tf.zeros((1, 1 if outputs is None else outputs.n_units))
+            p = tf.zeros((1, spec.outputs.n_units))
             self.compute_metrics(None, self._targets(tf.zeros(1, tf.int32)), p)
-        self._weights = (FreeWeights if is_free else OwnWeights)(network, optimizer)
+        kind = FreeVariables if any_shape else OwnVariables
+        self._variables = kind(network, optimizer)
         self._initial_optimizer = [v.numpy() for v in optimizer.variables]
         self.noise_variables = [
             held
             for variable, held in zip(
-                network.non_trainable_variables, self._weights.others, strict=True
+                network.non_trainable_variables, self._variables.others, strict=True
             )
             if variable.name == "seed_generator_state"
         ]
         states = [variable.numpy().tolist() for variable in self.noise_variables]
         #: Of each the first with the same seed: layers of one seed drop the same.
-        self.noise_sources = [
-            i if is_free or outputs is None else states.index(state)
-            for i, state in enumerate(states)
-        ]
+        self.noise_sources = [states.index(state) for state in states]
         data = [
-            tf.TensorSpec([None, None], table_dtype),
+            tf.TensorSpec([None, None], spec.table_dtype),
             tf.TensorSpec([None], tf.int32),
             tf.TensorSpec([None], tf.float32),
         ]
         shapes = [
             tf.TensorSpec([len(variable.shape)], tf.int32)
             for variable in network.trainable_variables
-            if is_free
+            if any_shape
         ]
         count = tf.TensorSpec([], tf.int64)
         order = tf.TensorSpec([None, None], tf.int64)
@@ -124,11 +95,11 @@ class GraphTrainer(keras.Model):
 
     def get_weights(self) -> list[NDArray[Any]]:
         """The weights that are trained, as the network orders them."""
-        return self._weights.get()
+        return self._variables.get()
 
     def set_weights(self, weights: Sequence[NDArray[Any]]) -> None:
         """Set the weights that are trained."""
-        self._weights.set(weights)
+        self._variables.set(weights)
 
     def load_weights(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
         """Load the network's weights."""
@@ -138,12 +109,12 @@ class GraphTrainer(keras.Model):
     def optimizer_kind(self) -> str:
         """What the state of the optimizer fits, apart from the weights' shapes."""
         kind = type(self.optimizer)
-        layout = type(self._weights).__name__
+        layout = type(self._variables).__name__
         return f"{kind.__module__}.{kind.__qualname__} of {layout}"
 
     def fresh_optimizer(self) -> Sequence[NDArray[Any]]:
         """The optimizer's state before any training of the weights there are."""
-        return self._weights.resized(self._initial_optimizer)
+        return self._variables.resized(self._initial_optimizer)
 
     def save(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
         """Save the network, without what trained it."""
@@ -192,7 +163,7 @@ class GraphTrainer(keras.Model):
         n_together = 1 if is_watched else max(1, UNWATCHED_ROWS // len(rows))
         with interrupts_held():
             data = (
-                list(self._weights.shapes),
+                list(self._variables.shapes),
                 tf.constant(table),
                 tf.constant(labels, tf.int32),
                 tf.constant(loss_weights),
@@ -289,7 +260,7 @@ class GraphTrainer(keras.Model):
         `orders` holds the rows of an epoch in each line; batches are counted through.
         Returned is the sum over rows of the loss, batch by batch.
         """
-        weights = self._weights
+        variables = self._variables
         n_rows = tf.shape(orders, out_type=tf.int64)[1]
 
         def step(batch: Any, losses: Any) -> tuple[Any, Any]:
@@ -298,12 +269,12 @@ class GraphTrainer(keras.Model):
                 epoch, i * n_rows // n_batches : (i + 1) * n_rows // n_batches
             ]
             with tf.GradientTape(watch_accessed_variables=False) as tape:
-                values = [tf.convert_to_tensor(slot.value) for slot in weights.slots]
+                values = [tf.convert_to_tensor(slot.value) for slot in variables.slots]
                 tape.watch(values)
                 p, updated, penalties = self.network.stateless_call(
-                    weights.split(values, shapes),
-                    [tf.convert_to_tensor(other) for other in weights.others],
-                    self._read_rows(tf.gather(x, rows)),
+                    variables.split(values, shapes),
+                    [tf.convert_to_tensor(other) for other in variables.others],
+                    self._spec.arguments(self.network, tf.gather(x, rows)),
                     return_losses=True,
                     **self._mode(training=True),
                 )
@@ -311,10 +282,10 @@ class GraphTrainer(keras.Model):
                 loss = self._loss_fn(targets, p, sample_weight=factors)
                 parts = [tf.cast(part, tf.float32) for part in (loss, *penalties)]
                 loss = tf.add_n(parts)
-            self.optimizer.apply(tape.gradient(loss, values), weights.slots)
+            self.optimizer.apply(tape.gradient(loss, values), variables.slots)
             self._measure(targets, p, factors)
-            weights.constrain(shapes)
-            for variable, value in zip(weights.others, updated, strict=True):
+            variables.constrain(shapes)
+            for variable, value in zip(variables.others, updated, strict=True):
                 assign(variable, value)
             loss_sum = loss * tf.cast(tf.size(rows), loss.dtype)
             return batch + 1, losses.write(tf.cast(batch - first, tf.int32), loss_sum)
@@ -330,29 +301,27 @@ class GraphTrainer(keras.Model):
 
     def _mode(self, training: bool) -> dict[str, bool]:
         """`training`, for a network whose `call` takes it."""
-        takes_it = self.network._call_has_training_arg
-        return {"training": training} if takes_it else {}
+        return {"training": training} if takes_training(self.network) else {}
 
     def _targets(self, y: Any) -> Any:
-        return y if self._outputs is None else self._outputs.targets(y, self._loss_fn)
+        return self._spec.outputs.targets(y, self._loss_fn)
 
     def _evaluate_eagerly(
         self, shapes: Any, x: Any, y: Any, w: Any, rows: Any
     ) -> tuple[Any, Any]:
         """Weighted mean loss and accuracy over `rows`, dropout off."""
-        weights = self._weights
+        variables = self._variables
         p, _ = self.network.stateless_call(
-            weights.split([slot.value for slot in weights.slots], shapes),
-            [tf.convert_to_tensor(other) for other in weights.others],
-            self._read_rows(tf.gather(x, rows)),
+            variables.split([slot.value for slot in variables.slots], shapes),
+            [tf.convert_to_tensor(other) for other in variables.others],
+            self._spec.arguments(self.network, tf.gather(x, rows)),
             **self._mode(training=False),
         )
         labels, factors = tf.gather(y, rows), tf.gather(w, rows)
         factors = tf.math.divide_no_nan(factors, tf.reduce_mean(factors))
         self._measure(self._targets(labels), p, factors)
         loss = self._loss_fn(self._targets(labels), p, sample_weight=factors)
-        if self._outputs is not None:
-            p = self._outputs.probabilities(p)
+        p = self._spec.outputs.probabilities(p)
         hits = tf.cast(tf.argmax(p, axis=-1, output_type=tf.int32) == labels, p.dtype)
         return loss, tf.reduce_mean(hits * factors)
 

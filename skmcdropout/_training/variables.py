@@ -1,7 +1,7 @@
 """What a trainer trains: a network's own variables, or weights of any shape.
 
 A network's variables have fixed shapes, and so has all that is compiled for them.
-`FreeWeights` has variables without, so that what is compiled once trains networks of
+`FreeVariables` has variables without, so that what is compiled once trains networks of
 every width.
 """
 
@@ -15,7 +15,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from skmcdropout._networks.blueprint import set_weights
+from skmcdropout._networks.weights import set_weights
+from skmcdropout._utils import private
 
 #: Optimizers that treat each weight by itself: all weights can be one vector to them.
 ELEMENTWISE = frozenset(
@@ -46,7 +47,7 @@ def is_elementwise(optimizer: keras.Optimizer) -> bool:
     )
 
 
-class OwnWeights:
+class OwnVariables:
     """The variables of a network, as they are."""
 
     shapes: tuple[Any, ...] = ()
@@ -77,7 +78,7 @@ class OwnWeights:
         return state
 
 
-class FreeWeights:
+class FreeVariables:
     """Weights of any shapes, for networks with layers like those of `network`.
 
     All trainable ones are one vector, updated at one stroke with a tenth of the
@@ -88,10 +89,10 @@ class FreeWeights:
         trainable = network.trainable_variables
         self._constraints = [variable.constraint for variable in trainable]
         self._vector = keras.Variable(np.zeros(_SHOWN), dtype="float32")
-        _free(self._vector)
+        private.let_any_length(self._vector)
         self.slots = [self._vector]
         for variable in network.weights:  # of which only the layers' code is used
-            variable._shape = (None,) * len(variable.shape)
+            private.show_any_shape(variable)
         self.others = [
             tf.Variable(variable.value, shape=variable.shape, trainable=False)
             for variable in network.non_trainable_variables
@@ -107,7 +108,7 @@ class FreeWeights:
         optimizer.build(self.slots)
         for variable in optimizer.variables:
             if tuple(variable.shape) == _SHOWN:
-                _free(variable)
+                private.let_any_length(variable)
 
     def get(self) -> list[NDArray[Any]]:
         """The weights, in the order of ``network.get_weights()``."""
@@ -160,8 +161,3 @@ def assign(variable: Any, value: Any) -> None:
     if not isinstance(variable, tf.Variable):
         variable = variable.value
     variable.assign(value)
-
-
-def _free(variable: keras.Variable) -> None:
-    """Let a Keras vector hold vectors of any length; Keras goes on showing its own."""
-    variable._value = tf.Variable(variable.value, shape=[None], trainable=False)

@@ -1,43 +1,47 @@
-"""What is kept for the next who can use it: the latest of several kinds."""
+"""Bounded caches of compiled objects."""
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from typing import Any
+from collections.abc import Hashable
+from typing import Generic, TypeVar
 
-#: Kinds of compiled things that are kept.
+#: Kinds of compiled objects that a cache holds.
 MAX_KINDS = 8
 
+Key = TypeVar("Key", bound=Hashable)
+Value = TypeVar("Value")
 
-class Latest(OrderedDict[Any, Any]):
-    """A dict that keeps the `n_most` items that were set last."""
 
-    def __init__(self, n_most: int) -> None:
+class BoundedDict(OrderedDict[Key, Value]):
+    """A dict of at most `max_size` items: those that were set last."""
+
+    def __init__(self, max_size: int) -> None:
         super().__init__()
-        self._n_most = n_most
+        self._max_size = max_size
 
-    def __setitem__(self, key: Any, value: Any) -> None:
+    def __setitem__(self, key: Key, value: Value) -> None:
         super().__setitem__(key, value)
         self.move_to_end(key)
-        while len(self) > self._n_most:
+        while len(self) > self._max_size:
             self.popitem(last=False)
 
 
-class Idle:
-    """Things by their kind; whoever takes one has it alone until it is given back."""
+class IdlePool(Generic[Value]):
+    """Objects by their kind, each used by one thread at a time."""
 
     def __init__(self) -> None:
-        self._things = Latest(MAX_KINDS)
+        self._idle: BoundedDict[Hashable, list[Value]] = BoundedDict(MAX_KINDS)
         self._lock = threading.Lock()
 
-    def take(self, kind: Any) -> Any | None:
-        """Take one of this kind, or None if there is none."""
+    def acquire(self, kind: Hashable) -> Value | None:
+        """An idle object of this kind for the caller alone, or None."""
         with self._lock:
-            things = self._things.get(kind)
-            return things.pop() if things else None
+            idle = self._idle.get(kind)
+            return idle.pop() if idle else None
 
-    def give_back(self, kind: Any, thing: Any) -> None:
-        """Keep `thing` for the next."""
+    def release(self, kind: Hashable, value: Value) -> None:
+        """Make an object available to others."""
         with self._lock:
-            self._things[kind] = [*self._things.get(kind, ()), thing]
+            self._idle[kind] = [*self._idle.get(kind, ()), value]

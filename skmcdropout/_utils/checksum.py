@@ -18,27 +18,27 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
 #: Where a state holds its checksum.
-NAME = "_seal"
+NAME = "_checksum"
 
 #: Kinds of values that are written as Python writes them.
 PLAIN = (bool, int, str, bytes)
 
 
-def seal(state: Mapping[str, Any]) -> str:
+def checksum(state: Mapping[str, Any]) -> str:
     """Checksum of a state, apart from the checksum it holds."""
-    return _Sealer().digest({n: v for n, v in state.items() if n != NAME}).hex()
+    return _Digester().digest({n: v for n, v in state.items() if n != NAME}).hex()
 
 
-def check_seal(kind: type, state: Mapping[str, Any]) -> None:
+def verify_checksum(kind: type, state: Mapping[str, Any]) -> None:
     """Refuse a state that does not have the checksum it holds."""
-    if state.get(NAME) != seal(state):
+    if state.get(NAME) != checksum(state):
         raise ValueError(
             f"The state of {kind.__name__} must be as it was saved. Got one that was "
             "altered or damaged: its checksum differs."
         )
 
 
-class _Sealer:
+class _Digester:
     """Digests values: those of their parts, after the name of their kind."""
 
     def __init__(self) -> None:
@@ -102,13 +102,13 @@ class _Sealer:
         elif is_dataclass(value):
             names = [field.name for field in fields(value)]
             yield self.digest({name: getattr(value, name) for name in names})
-        elif isinstance(value, SealedMixin):
+        elif isinstance(value, ChecksumMixin):
             yield self.digest(value.__getstate__())
         elif _is_its_attributes(kind):
             yield self.digest(vars(value))
 
 
-class SealedMixin:
+class ChecksumMixin:
     """Gives what an estimator saves a checksum."""
 
     def _saved(self) -> dict[str, Any]:
@@ -118,10 +118,10 @@ class SealedMixin:
     def __getstate__(self) -> dict[str, Any]:
         """The state and its checksum."""
         state = self._saved()
-        return {**state, NAME: seal(state)}
+        return {**state, NAME: checksum(state)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        check_seal(type(self), state)
+        verify_checksum(type(self), state)
         plain = {name: value for name, value in state.items() if name != NAME}
         super().__setstate__(plain)  # type: ignore[misc]
 

@@ -6,7 +6,8 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
-from sklearn.utils._param_validation import Interval
+
+from skmcdropout._utils.private import Interval
 
 __all__ = ["RANDOM_STATE", "Number"]
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-import sys
+
+from skmcdropout._utils import private
 
 _is_cut_off = False
 
@@ -20,16 +21,9 @@ def check_process() -> None:
         )
 
 
-def _has_run() -> bool:
-    """Whether TensorFlow has started its threads in this process."""
-    module = sys.modules.get("tensorflow.python.eager.context")
-    context = module._context if module is not None else None
-    return context is not None and context._initialized
-
-
 def _after_fork() -> None:
     global _is_cut_off
-    _is_cut_off = _is_cut_off or _has_run()
+    _is_cut_off = _is_cut_off or private.tensorflow_has_started()
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork

@@ -1,4 +1,4 @@
-"""Lets TensorFlow forget what it has compiled for things that are gone.
+"""Frees what TensorFlow holds of functions whose owners are gone.
 
 It keeps the kernels of every function that has run, about 1 MB for a training step,
 after the function itself is gone; they go when all are cleared. Those still in use are
@@ -10,21 +10,21 @@ from __future__ import annotations
 import weakref
 from typing import Any
 
-from tensorflow.python.eager import context
+from skmcdropout._utils import private
 
-#: Things that are gone before their kernels are let go.
-MANY = 16
+#: Owners that are gone before kernels are cleared.
+N_GONE = 16
 
 _gone: list[None] = []
 
 
-def forget_when_gone(thing: Any) -> None:
-    """Count `thing` when it is gone; what runs then may not call TensorFlow."""
-    weakref.finalize(thing, _gone.append, None).atexit = False
+def clear_when_gone(owner: Any) -> None:
+    """Count `owner` when it is gone; what runs then may not call TensorFlow."""
+    weakref.finalize(owner, _gone.append, None).atexit = False
 
 
-def forget_what_is_gone() -> None:
-    """Clear TensorFlow's kernels if many things are gone since the last time."""
-    if len(_gone) >= MANY:
+def clear_gone_kernels() -> None:
+    """Clear TensorFlow's kernels if many owners are gone since the last time."""
+    if len(_gone) >= N_GONE:
         _gone.clear()
-        context.context().clear_kernel_cache()
+        private.clear_kernels()

@@ -6,10 +6,10 @@ import copy
 from typing import Any
 
 from numpy.typing import NDArray
-from sklearn.metrics._scorer import _BaseScorer
 from sklearn.pipeline import Pipeline
 from sklearn.utils.metadata_routing import MetadataRequest
 
+from skmcdropout._utils.private import BaseScorer
 from skmcdropout.metrics import _selective
 from skmcdropout.uncertainty import check_measures
 
@@ -70,7 +70,7 @@ def make_uncertainty_scorer(
     return _UncertaintyScorer(score, measure, kwargs)
 
 
-class _UncertaintyScorer(_BaseScorer):
+class _UncertaintyScorer(BaseScorer):
     """A score of an estimator's own uncertainty; higher is better."""
 
     def __init__(self, score: str, measure: str, kwargs: dict[str, Any]) -> None:

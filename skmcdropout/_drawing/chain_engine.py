@@ -1,0 +1,126 @@
+"""Draws of chains: thinned once, with masks beside, or thinned anew for each block."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from skmcdropout._drawing.chunks import Tell, chunk_rows, over_chunks
+from skmcdropout._drawing.head import Head
+from skmcdropout._drawing.masks import dropout_masks
+from skmcdropout._drawing.places import Place
+from skmcdropout._drawing.results import Wanted, compiled_results
+from skmcdropout._drawing.thinned import ChainDraws, compiled_chain
+from skmcdropout._drawing.wide import WideDraws
+from skmcdropout._networks.chain import Chain
+from skmcdropout._utils.arrays import Floats
+
+#: Largest set of thinned weights, in floats (64 MB); they are kept between predictions.
+THINNED_FLOATS = 2**24
+
+#: Rows at a time, at most, where weights are thinned anew.
+BLOCK_ROWS = 2048
+
+#: From this many rows on, it pays to thin weights that are too large to be kept.
+MANY_ROWS = 128
+
+
+class Tail(NamedTuple):
+    """A chain, and the layers of a Keras network that draw in it, if it is one's."""
+
+    chain: Chain
+    places: Sequence[Place] = ()
+
+
+class ChainEngine:
+    """Draws of a chain, or of a network that ends in one.
+
+    `read` gives the chain with the weights there are when it is called; `head` is what
+    comes before it, computed once for all draws.
+    """
+
+    def __init__(self, read: Callable[[], Tail], head: Head | None = None) -> None:
+        self._read = read
+        self._head = head
+
+    @property
+    def places(self) -> Sequence[Place]:
+        """Where it draws, in order."""
+        return self._read().places
+
+    def sample(self, seed: int, n_samples: int, sampling: str) -> ChainDraws:
+        """The draws; with `n_samples` 0 the chain with nothing dropped."""
+        chain = self._read().chain
+        sampled = [layer for layer in chain.layers if layer.rate and n_samples]
+        masks = dropout_masks(
+            seed,
+            n_samples,
+            [len(layer.kernel) for layer in sampled],
+            [layer.rate for layer in sampled],
+            sampling,
+            chain.sources if n_samples else None,
+        )
+        return ChainDraws(chain, masks)
+
+    def with_noise(self, drawn: Sequence[NDArray[Any]]) -> ChainDraws:
+        """Draws of given noise, one array (n_draws, n_entries) a place."""
+        chain, places = self._read()
+        pairs = zip(drawn, places, strict=True)
+        masks = [x / np.float32(1 - place.law.rate) for x, place in pairs]
+        return ChainDraws(chain, masks)
+
+    def draw(
+        self,
+        draws: ChainDraws,
+        table: NDArray[Any],
+        wanted: Wanted,
+        show: bool = False,
+    ) -> tuple[Floats, ...]:
+        """What is wanted of the draws for each row of `table`."""
+        if draws.n_draws * draws.floats <= THINNED_FLOATS:
+            thinned = draws.folded
+        elif len(table) < MANY_ROWS:
+            thinned = draws.beside
+        else:
+            return self._draw_wide(draws, table, wanted, show)
+        compiled = compiled_chain(thinned.structure, wanted)
+        n_chunk = chunk_rows(max(thinned.row_floats, self._head_floats))
+        return over_chunks(
+            table,
+            n_chunk,
+            lambda rows, _: compiled(self._after_head(rows), *thinned.tensors),
+            wanted,
+            show,
+        )
+
+    def _draw_wide(
+        self, draws: ChainDraws, table: NDArray[Any], wanted: Wanted, show: bool
+    ) -> tuple[Floats, ...]:
+        """Draws whose thinned weights are too large to be kept."""
+        wide = WideDraws(draws, THINNED_FLOATS, BLOCK_ROWS)
+        n_head = max(1, chunk_rows(self._head_floats))
+        reduced = compiled_results(wanted, draws.n_classes)
+
+        def run(rows: Any, tell: Tell) -> Any:
+            starts = range(0, len(rows), n_head)
+            pieces = [self._after_head(rows[i : i + n_head]) for i in starts]
+            return reduced(wide.probabilities(tf.concat(pieces, axis=0), tell))
+
+        return over_chunks(table, BLOCK_ROWS, run, wanted, show)
+
+    @property
+    def _head_floats(self) -> int:
+        """Largest number of activations that the head needs for a row."""
+        return 1 if self._head is None else self._head.row_floats
+
+    def _after_head(self, rows: Any) -> Any:
+        """The chain's input for rows of a table."""
+        if self._head is None:
+            return rows
+        (h,) = self._head.compute(rows)
+        return tf.cast(tf.reshape(h, [-1, math.prod(self._head.shape)]), tf.float32)

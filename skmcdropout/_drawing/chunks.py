@@ -1,0 +1,73 @@
+"""Predictions chunk by chunk of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from skmcdropout._drawing.progress_bar import ProgressBar
+from skmcdropout._drawing.results import Wanted
+from skmcdropout._utils.arrays import Floats
+from skmcdropout._utils.interrupts import interrupts_held
+
+#: Largest array of activations that a chunk of rows may need, in floats (16 MB):
+#: larger ones leave the cache and would break the promised memory bound.
+CHUNK_FLOATS = 2**22
+
+#: Several rows are filled up to a multiple of this many: vector code treats the last
+#: few elements of an array otherwise than the rest, and a row's last digit would
+#: depend on where it stands among the others.
+ROW_MULTIPLE = 16
+
+#: Called with the share that is done.
+Tell = Callable[[float], None]
+
+
+def chunk_rows(row_floats: int) -> int:
+    """How many rows make a chunk, if each needs so many floats."""
+    return CHUNK_FLOATS // row_floats
+
+
+def over_chunks(
+    X: NDArray[Any],
+    n_chunk: int,
+    run: Callable[[Any, Tell], Sequence[Any]],
+    wanted: Wanted,
+    show: bool,
+) -> tuple[Floats, ...]:
+    """Results of `run` on about `n_chunk` rows of `X` at a time, put together.
+
+    `run` may tell which share of its rows is done, for the bar that `show` asks for.
+    """
+    n_chunk = max(n_chunk // ROW_MULTIPLE * ROW_MULTIPLE, ROW_MULTIPLE)
+    row_axis = 1 if wanted == "draws" else 0
+    results: tuple[Floats, ...] = ()
+    with ProgressBar(len(X), show) as bar:
+        for start in range(0, len(X), n_chunk):
+            rows = slice(start, min(start + n_chunk, len(X)))
+            tell = partial(bar.update, start, rows.stop)
+            with interrupts_held():
+                outputs = [x.numpy() for x in run(_filled_up(X[rows]), tell)]
+            if not results:
+                results = tuple(_for_rows(o, row_axis, len(X)) for o in outputs)
+            for result, output in zip(results, outputs, strict=True):
+                kept = np.moveaxis(output, row_axis, 0)[: rows.stop - start]
+                np.moveaxis(result, row_axis, 0)[rows] = kept
+            tell(1.0)
+    return results
+
+
+def _filled_up(X: NDArray[Any]) -> Any:
+    missing = -len(X) % ROW_MULTIPLE if len(X) > 1 else 0
+    return tf.constant(np.pad(X, ((0, missing), (0, 0))) if missing else X)
+
+
+def _for_rows(chunk: Floats, row_axis: int, n_rows: int) -> Floats:
+    shape = list(chunk.shape)
+    shape[row_axis] = n_rows
+    return np.empty(shape, chunk.dtype)

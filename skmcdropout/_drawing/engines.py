@@ -1,0 +1,71 @@
+"""Which engine draws from a Keras network, and what all engines have in common.
+
+`ChainEngine`: all noise is dropout among the Dense layers at the end. `GraphEngine`:
+any other network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import keras
+from numpy.typing import NDArray
+
+from skmcdropout._drawing.chain_engine import ChainEngine
+from skmcdropout._drawing.graph_engine import GraphEngine
+from skmcdropout._drawing.head import Head
+from skmcdropout._drawing.places import Place
+from skmcdropout._drawing.results import Wanted
+from skmcdropout._drawing.tail import in_line, read_tail
+from skmcdropout._networks.blueprint import Blueprint
+from skmcdropout._networks.inputs import Shapes
+from skmcdropout._networks.noise_layers import has_noise
+from skmcdropout._utils.arrays import Floats
+from skmcdropout._utils.private import takes_training
+
+
+class Engine(Protocol):
+    """Draws from a network, for rows of one shape."""
+
+    @property
+    def places(self) -> Sequence[Place]:
+        """Where it draws, in order."""
+
+    def sample(self, seed: int, n_samples: int, sampling: str) -> Any:
+        """The noise of all draws, for `draw`."""
+
+    def with_noise(self, drawn: Sequence[NDArray[Any]]) -> Any:
+        """Given noise, one array (n_draws, n_entries) a place, for `draw`."""
+
+    def draw(
+        self, noise: Any, table: NDArray[Any], wanted: Wanted, show: bool = False
+    ) -> tuple[Floats, ...]:
+        """What is wanted of the draws for each row of `table`."""
+
+
+def fast_engine(network: keras.Model, blueprint: Blueprint, shapes: Shapes) -> Engine:
+    """What draws from `network` for rows of `shapes`, its layers called one by one."""
+    steps = in_line(network)
+    if steps is None or not takes_training(network):
+        return whole_engine(network, blueprint, shapes, is_whole=False)
+    n_before = next((i for i, step in enumerate(steps) if has_noise(step)), len(steps))
+    head = Head(steps[:n_before], blueprint, shapes, steps[n_before : n_before + 1])
+    if head.has_mask:  # of time steps: it goes with a tensor only within one function
+        return GraphEngine(Head((), blueprint, shapes), steps, blueprint)
+    steps = steps[n_before:]
+    if read_tail(steps, head.shape, blueprint.outputs) is None:
+        return GraphEngine(head, steps, blueprint)
+
+    def read() -> Any:
+        return read_tail(steps, head.shape, blueprint.outputs)
+
+    return ChainEngine(read, head)
+
+
+def whole_engine(
+    network: keras.Model, blueprint: Blueprint, shapes: Shapes, is_whole: bool = True
+) -> GraphEngine:
+    """What draws from `network`, called by Keras anew from its inputs for each draw."""
+    how = {"whole": is_whole, "asked": not takes_training(network)}
+    return GraphEngine(Head((), blueprint, shapes), [network], blueprint, **how)

@@ -1,0 +1,118 @@
+"""What a fit reads of an estimator, and what it gives back; both are only read."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils import check_random_state
+
+if TYPE_CHECKING:
+    import keras
+
+    from skmcdropout._drawing.compiled_network import CompiledNetwork
+    from skmcdropout._networks.inputs import Rows
+    from skmcdropout._networks.spec import NetworkSpec
+    from skmcdropout._training.state import TrainingState
+
+MAX_SEED = 2**31 - 1
+
+
+class Parameters(Protocol):
+    """The parameters of an estimator that say how to fit it."""
+
+    hidden_layer_sizes: int | Sequence[int]
+    activation: str
+    model: Callable[..., keras.Model] | None
+    dropout_rate: float | Sequence[float]
+    dropout_position: str | int
+    batch_normalization: bool
+    kernel_initializer: Any
+    alpha: float
+    max_norm: float | None
+    optimizer: Any
+    learning_rate: float
+    batch_size: int
+    epochs: int
+    early_stopping: bool
+    validation_fraction: float
+    n_iter_no_change: int
+    class_weight: dict[Any, float] | str | None
+    callbacks: Any
+    memory: Any
+    random_state: int | np.random.RandomState | None
+    verbose: int
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Parameters by name, those of `model` included."""
+
+
+class LabelledRows(NamedTuple):
+    """Checked training data: `y` holds codes into `classes`."""
+
+    X: Rows
+    y: NDArray[np.int64]
+    weights: NDArray[np.float64] | None
+    classes: NDArray[Any]
+
+
+class Seeds(NamedTuple):
+    """Where the random numbers of a fit and of its predictions come from."""
+
+    initial_weights: int
+    training: int
+    validation_split: int
+    masks: int
+
+    @classmethod
+    def drawn(cls, random_state: Any) -> Seeds:
+        """From an estimator's `random_state`.
+
+        None means fresh entropy: NumPy's global generator is not ours to advance.
+        """
+        if random_state is None:
+            rng = np.random.RandomState()
+        else:
+            rng = check_random_state(random_state)
+        return cls(*rng.randint(MAX_SEED, size=4).tolist())
+
+
+class BuiltBy(NamedTuple):
+    """The call of `model` that built a network."""
+
+    function: Any
+    call: str
+
+
+@dataclass(frozen=True)
+class FittedState:
+    """All that a fit has learned, for the estimator to set at one stroke."""
+
+    spec: NetworkSpec
+    training: TrainingState
+    seeds: Seeds
+    built_by: BuiltBy | None = None
+    compiled: CompiledNetwork | None = None
+
+
+class Plan(NamedTuple):
+    """What to train: a network, its weights before, its rows, with which optimizer."""
+
+    spec: NetworkSpec
+    weights: Sequence[NDArray[Any]]
+    table: NDArray[Any]
+    optimizer: Any
+    built_by: BuiltBy | None = None
+
+
+def refuse_set(parameters: Any, names: tuple[str, ...], why: str) -> None:
+    """Refuse parameters that are not at their defaults."""
+    defaults = inspect.signature(type(parameters)).parameters
+    for name in names:
+        value, default = getattr(parameters, name), defaults[name].default
+        if value is not default and repr(value) != repr(default):
+            raise ValueError(f"{name} {why}. Got {name}={value!r}.")

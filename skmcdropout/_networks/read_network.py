@@ -1,0 +1,150 @@
+"""Reads a built Keras network into a `Blueprint`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from types import FunctionType
+from typing import Any
+
+import keras
+
+from skmcdropout._networks import configuration
+from skmcdropout._networks.blueprint import Blueprint
+from skmcdropout._networks.compiled_metrics import compiled_metrics, metrics_as_json
+from skmcdropout._networks.inputs import InputSpec, Shapes
+from skmcdropout._networks.layer_state import state_of_layers
+from skmcdropout._networks.noise_layers import check_samplable, is_ours
+from skmcdropout._networks.optimizers import as_json
+from skmcdropout._networks.outputs import Outputs, compiled_loss
+from skmcdropout._networks.weights import derives_constants
+from skmcdropout._utils.private import flat_layers
+
+
+class NotPlainError(ValueError):
+    """A network can't be built again from its configuration."""
+
+
+def read_network(
+    network: keras.Model,
+    row_shapes: Shapes,
+    n_classes: int,
+    from_logits: bool | None = None,
+    maker: Callable[[], keras.Model] | None = None,
+) -> Blueprint:
+    """The blueprint of a built network, checked for all that is asked of it.
+
+    With `maker`, which returns such a network, no configuration is needed.
+    """
+    check_samplable(network)
+    inputs = input_specs(network)
+    within = flat_layers(network)
+    loss = compiled_loss(network)
+    optimizer = network.optimizer if network.compiled else None
+    custom = _custom_objects(network, loss, optimizer, *compiled_metrics(network))
+    return Blueprint(
+        config=_configuration_of(network) if maker is None else "",
+        trainable=tuple(layer.trainable for layer in within),
+        custom_objects=tuple(sorted(custom.items())),
+        inputs=inputs,
+        row_shapes=row_shapes,
+        outputs=Outputs.read(network, row_shapes, n_classes, from_logits, loss),
+        loss=None if loss is None else json.dumps(keras.losses.serialize(loss)),
+        optimizer=None if optimizer is None else as_json(optimizer),
+        metrics=metrics_as_json(network),
+        layer_state=state_of_layers(within),
+        has_constants=any(map(derives_constants, within)),
+        has_code=maker is not None or any(map(_is_code, [*within, *custom.values()])),
+        is_float16=any(layer.compute_dtype == "float16" for layer in within),
+        maker=maker,
+    )
+
+
+def _configuration_of(network: keras.Model) -> str:
+    try:
+        plain = keras.saving.serialize_keras_object(network)
+    except Exception as error:  # whatever a get_config of the user's may raise
+        raise not_plain(network, error) from error
+    plain = {k: v for k, v in plain.items() if k != "compile_config"}
+    if isinstance(network, keras.Sequential):
+        plain = configuration.for_any_number_of_rows(plain)
+    return json.dumps(plain)
+
+
+def _is_code(value: Any) -> bool:
+    """Whether a layer, class or function is not Keras's or ours, or holds code."""
+    kind = value if isinstance(value, (type, FunctionType)) else type(value)
+    return not is_ours(kind) or kind is keras.layers.Lambda
+
+
+def not_plain(network: keras.Model, error: Any) -> NotPlainError:
+    """Why a network can't be built again, with the layer's name if that is known."""
+    what, said = f"the model {network.name!r}", str(error)
+    for layer in flat_layers(network, include_self=False):
+        if not is_ours(type(layer)):
+            try:
+                type(layer).from_config(layer.get_config())
+            except Exception as reason:  # whatever such a method may raise
+                what = f"the layer {layer.name!r} of type {type(layer).__name__}"
+                said = str(reason)
+                break
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    return NotPlainError(
+        "The model must be one that Keras can build again from its configuration "
+        "(get_config and from_config of every layer and model of your own).\n"
+        f"Got {what}, and {lines[0] if lines else type(error).__name__}"
+    )
+
+
+def input_specs(network: keras.Model) -> tuple[InputSpec, ...]:
+    """What a built network says of its inputs."""
+    if not getattr(network, "inputs", None):
+        built_for = (network.get_build_config() or {}).get("input_shape")
+        shape = built_for[1:] if isinstance(built_for, (tuple, list)) else [None]
+        if not all(isinstance(n, int) for n in shape):
+            raise ValueError(
+                "A model with a call method of its own must take one input of known "
+                f"shape. Got {network.name!r}, built for {built_for}."
+            )
+        return (InputSpec("inputs", tuple(shape), "float32"),)
+    is_any_number = isinstance(network, keras.Sequential)  # see `configuration`
+    for x in network.inputs:
+        if x.shape[0] is not None and not is_any_number:
+            raise ValueError(
+                f"The model's input {x.name!r} must take any number of rows. "
+                f"Got a batch_size of {x.shape[0]}."
+            )
+        if x.dtype == "string":
+            raise ValueError(
+                f"The model's input {x.name!r} must take numbers. Got dtype 'string': "
+                "leave layers like TextVectorization and StringLookup outside of the "
+                "model, as a step before the classifier: make_pipeline("
+                "FunctionTransformer(lambda words: layer(words).numpy()), classifier)."
+            )
+    return tuple(
+        InputSpec(x.name, tuple(x.shape[1:]), str(x.dtype)) for x in network.inputs
+    )
+
+
+def _custom_objects(network: keras.Model, *more: Any) -> dict[str, Any]:
+    """Classes and functions that are not Keras's, by the names configurations use."""
+    found: dict[str, Any] = {}
+    layers = flat_layers(network)
+    held = [
+        value
+        for owner in (*layers, *more)
+        for name, value in getattr(owner, "__dict__", {}).items()
+        if not hasattr(type(owner), name)  # Keras wraps methods
+    ]
+    for value in [*layers, *held, *more]:
+        custom = value if isinstance(value, FunctionType) else type(value)
+        is_named = isinstance(value, FunctionType) or hasattr(value, "get_config")
+        is_named = is_named and custom.__name__ != "<lambda>"
+        if is_named and not custom.__module__.startswith(("keras.", "builtins")):
+            for name in (custom.__name__, keras.saving.get_registered_name(custom)):
+                if found.setdefault(name, custom) is not custom:
+                    raise ValueError(
+                        "Custom classes and functions of the model must have different "
+                        f"names. Got two that are named {name!r}."
+                    )
+    return found

@@ -1,0 +1,89 @@
+"""The one interface of all networks: `Perceptron` and `Blueprint` have it."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from numpy.typing import NDArray
+
+from skmcdropout._networks.chain import Chain
+from skmcdropout._networks.inputs import Rows, Shapes
+from skmcdropout._utils.arrays import Floats
+
+if TYPE_CHECKING:
+    import keras
+
+    from skmcdropout._networks.outputs import Outputs
+
+
+class NetworkSpec(Protocol):
+    """A network, weights apart, in plain values that can be hashed and pickled."""
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes."""
+
+    @property
+    def outputs(self) -> Outputs:
+        """What its outputs mean."""
+
+    @property
+    def table_dtype(self) -> Any:
+        """Type of a table of rows, in which all values they may hold are exact."""
+
+    @property
+    def custom_objects(self) -> tuple[tuple[str, Any], ...]:
+        """Classes and functions of the user's that it needs, by name."""
+
+    @property
+    def stands_alone(self) -> bool:
+        """Whether what is compiled for one such network may be wrong for another."""
+
+    @property
+    def has_constants(self) -> bool:
+        """Whether weights become constants of what is compiled."""
+
+    @property
+    def takes_any_length(self) -> bool:
+        """Whether the first axis of rows may have any length."""
+
+    @property
+    def takes_any_shape(self) -> bool:
+        """Whether what is compiled may serve networks of every width."""
+
+    def without_names(self) -> NetworkSpec:
+        """The same for networks that differ in the names of their layers alone."""
+
+    def compile_key(self, any_shape: bool = False) -> Hashable:
+        """What compiled code for it depends on, widths and rates apart if it may."""
+
+    def pack(self, X: Rows) -> tuple[NDArray[Any], Shapes]:
+        """Rows as one table, and their shapes."""
+
+    def for_rows(self, row_shapes: Shapes) -> NetworkSpec:
+        """The same network for rows of these shapes."""
+
+    def arguments(self, network: keras.Model, table: Any) -> Any:
+        """What to call its network with, from rows of a table, in a graph."""
+
+    def chain(self, weights: Sequence[Floats]) -> Chain | None:
+        """The network with these weights as a chain; None if it is more than that."""
+
+    def build(self, seed: int, trust: bool = False) -> keras.Model:
+        """A new Keras network, with new weights drawn from `seed`.
+
+        `trust` says that code in it comes from this process, not from a file.
+        """
+
+    def build_to_train(self, is_shared: bool) -> keras.Model:
+        """A network for a trainer, which may serve others like it if `is_shared`."""
+
+    def set_rates(self, network: keras.Model) -> None:
+        """Give a shared trainer's network its own rates."""
+
+    def make_loss(self) -> keras.Loss:
+        """A new loss to train by."""
+
+    def make_metrics(self) -> dict[str, Any]:
+        """New metrics to train with, as arguments of `compile`."""

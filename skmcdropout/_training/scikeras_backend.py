@@ -1,0 +1,75 @@
+"""scikeras, the back end that resolves users' parameters; all that touches it.
+
+It makes an optimizer of a name or class and its `learning_rate`, checks the callbacks
+and calls `fit` of the model that `build` returns. It is fed a stand-in of one row a
+class, for it would copy and encode the data; the data go to the model's `fit` beside
+it. Its encoders are taken away, which obey scikit-learn's `set_output`, and so is what
+importing it changes in Keras's classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from skmcdropout._networks.keras_backend import single_precision
+from skmcdropout._utils.private import scikeras_without_patches
+
+with scikeras_without_patches():
+    from scikeras.wrappers import KerasClassifier
+
+#: The loss that scikeras is told; it must be the one it finds the model compiled with.
+#: Trained is by the trainer's own.
+SCIKERAS_LOSS = keras.losses.SparseCategoricalCrossentropy
+
+
+def fit_with_scikeras(
+    build: Callable[[keras.Optimizer], keras.Model],
+    n_classes: int,
+    optimizer: Any,
+    learning_rate: float,
+    callbacks: Sequence[keras.callbacks.Callback],
+    batch_size: int,
+    epochs: int,
+    verbose: int,
+    **data: Any,
+) -> None:
+    """Call ``build(optimizer).fit(..., **data)`` with all parameters resolved.
+
+    `optimizer` is a name, a class, or a class and the configuration of an instance,
+    which has a learning rate of its own.
+    """
+    routed = {}
+    if isinstance(optimizer, tuple):
+        kind, config = optimizer
+        optimizer = kind.from_config(config)
+    else:
+        routed["optimizer__learning_rate"] = learning_rate
+    backend = KerasClassifier(
+        model=lambda compile_kwargs: build(compile_kwargs["optimizer"]),
+        optimizer=optimizer,
+        loss=SCIKERAS_LOSS,
+        callbacks=list(callbacks),
+        batch_size=batch_size,
+        epochs=epochs,
+        verbose=verbose,
+        warm_start=True,  # do not build anew what `initialize` has built
+        **routed,
+    )
+    codes = np.arange(n_classes)
+    stand_in = np.zeros((n_classes, 1), np.float32)
+    with single_precision():
+        backend.initialize(stand_in, codes)
+    backend.feature_encoder_ = backend.target_encoder_ = _NoEncoder()
+    backend.fit(stand_in, codes, **data)
+
+
+class _NoEncoder:
+    """Stands in for scikeras's encoders."""
+
+    def transform(self, data: Any) -> Any:
+        """`data` as it is."""
+        return data

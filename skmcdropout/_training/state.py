@@ -1,0 +1,67 @@
+"""What training needs and what comes of it, as plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train: what an estimator's parameters say of it.
+
+    `optimizer` is a name, a class, or a class and the configuration of an instance.
+    """
+
+    optimizer: Any
+    learning_rate: float
+    batch_size: int
+    epochs: int
+    n_iter_no_change: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What to train on; `rows` and `validation_rows` are indices into the others."""
+
+    X: NDArray[Any]
+    y: NDArray[np.int64]
+    loss_weights: NDArray[np.float32]
+    rows: NDArray[np.int64]
+    validation_rows: NDArray[np.int64]
+
+
+class Progress(NamedTuple):
+    """How far training is, weights apart: all it needs to go on from there.
+
+    `optimizer` and `noise` are the variables of the optimizer, which is one of
+    `optimizer_kind`, and of the generators of dropout masks.
+    """
+
+    optimizer: Sequence[NDArray[Any]] = ()
+    noise: Sequence[NDArray[Any]] = ()
+    history: Mapping[str, list[float]] = {}
+    optimizer_kind: str = ""
+    learning_rate: float | None = None
+
+    @property
+    def n_epochs(self) -> int:
+        """Epochs trained so far."""
+        return len(self.history.get("loss", ()))
+
+
+#: Progress before any training.
+NOT_BEGUN = Progress()
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """Weights, in the order of a network's `get_weights`, and the progress so far."""
+
+    weights: Sequence[NDArray[Any]]
+    progress: Progress = NOT_BEGUN

@@ -1,0 +1,126 @@
+"""Checks the rows, labels and weights that an estimator is given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import issparse
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_array, check_consistent_length, check_X_y
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import validate_data
+
+from skmcdropout._networks.inputs import Rows, refuse_dict
+from skmcdropout._utils.arrays import Floats
+from skmcdropout._utils.private import check_sample_weight
+
+#: Types that rows keep until it is known what a network wants; others become the first.
+NUMBERS = [np.float64, np.float32, np.float16, np.bool_] + [
+    np.dtype(f"{sign}int{size}") for sign in ("", "u") for size in (8, 16, 32, 64)
+]
+
+
+def check_rows(estimator: BaseEstimator, X: Any) -> Rows:
+    """`X` for a prediction, finite."""
+    if _is_dict(X):
+        return _checked_dict(X, estimator)
+    with np.errstate(over="ignore"):  # what overflows is refused as infinite
+        array = validate_data(estimator, X, reset=False, **_wanted(estimator))
+    return _one_zero(array)
+
+
+def check_rows_and_labels(
+    estimator: BaseEstimator, X: Any, y: Any, reset: bool
+) -> tuple[Rows, NDArray[Any]]:
+    """`X` and `y` for training, of the same length."""
+    if not _is_dict(X):
+        with np.errstate(over="ignore"):
+            array, labels = validate_data(
+                estimator, X, y, reset=reset, **_wanted(estimator)
+            )
+        return _one_zero(array), labels
+    arrays = _checked_dict(X, estimator)
+    stand_in = np.zeros((len(next(iter(arrays.values()))), 1))
+    _, labels = check_X_y(stand_in, y, estimator=estimator)
+    return arrays, labels
+
+
+def _wanted(estimator: BaseEstimator) -> dict[str, Any]:
+    """Type and axes of rows: a network may want whole numbers, which stay exact."""
+    if estimator.model is None:
+        return {"dtype": np.float32}
+    return {"dtype": NUMBERS, "allow_nd": True}
+
+
+def _is_dict(X: Any) -> bool:
+    return isinstance(X, Mapping) and not issparse(X)  # some sparse arrays are dicts
+
+
+def _checked_dict(X: Mapping[str, Any], estimator: BaseEstimator) -> dict[str, Floats]:
+    """A dict of arrays, one for each input of a network."""
+    if estimator.model is None:
+        refuse_dict(X)
+    if not X:
+        raise ValueError("X, a dict, must hold an array for each input. Got none.")
+    with np.errstate(over="ignore"):
+        arrays = {
+            name: check_array(
+                array,
+                dtype=NUMBERS,
+                allow_nd=True,
+                ensure_2d=False,
+                input_name=f"X[{name!r}]",
+            )
+            for name, array in X.items()
+        }
+    check_consistent_length(*arrays.values())
+    return {name: _one_zero(array) for name, array in arrays.items()}
+
+
+def _one_zero(array: Floats) -> Floats:
+    """The array with 0.0 for -0.0, so that equal rows are the same row to a network."""
+    if array.dtype.kind != "f":
+        return array
+    has_other = np.signbit(array[array == 0]).any()
+    return array + array.dtype.type(0) if has_other else array
+
+
+def check_training_data(
+    estimator: BaseEstimator, X: Any, y: Any, sample_weight: Any, reset: bool
+) -> tuple[Rows, NDArray[Any], NDArray[np.float64] | None]:
+    """Rows, labels and weights for training, without the rows of weight zero."""
+    data, labels = check_rows_and_labels(estimator, X, y, reset=reset)
+    check_classification_targets(labels)
+    if sample_weight is None:
+        return data, labels, None
+    weights = check_sample_weight(
+        sample_weight, labels, dtype=np.float64, ensure_non_negative=True
+    )
+    counted = weights > 0
+    if not counted.any():
+        raise ValueError(
+            "sample_weight must hold at least one positive weight. Got only zeros."
+        )
+    return _selected(data, counted), labels[counted], weights[counted]
+
+
+def _selected(X: Rows, rows: Any) -> Rows:
+    if isinstance(X, Mapping):
+        return {name: array[rows] for name, array in X.items()}
+    return X[rows]
+
+
+def check_numbers(drawn: Sequence[Floats], row_axis: int) -> None:
+    """Refuse rows on which the network overflows."""
+    for array in drawn:
+        if np.isnan(array.max(initial=0)):
+            by_row = np.moveaxis(np.isnan(array), row_axis, 0)
+            first = by_row.reshape(len(by_row), -1).any(axis=1).argmax()
+            raise ValueError(
+                "X must hold values that the network can compute with in single "
+                "precision; scale the features (StandardScaler). Got rows whose "
+                f"probabilities are NaN, the first at index {first}."
+            )
