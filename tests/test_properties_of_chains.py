@@ -11,7 +11,7 @@ from skmcdropout._drawing import chain_engine, chunks
 from skmcdropout._drawing.chain_engine import ChainEngine, Tail
 from skmcdropout._drawing.masks import dropout_masks
 from skmcdropout._drawing.wide import WideDraws
-from skmcdropout._networks.chain import Affine, Chain
+from skmcdropout._networks.folded_chain import Affine, Chain
 
 SEEDS = st.integers(0, 2**31 - 2)
 SAMPLING = st.sampled_from(["stratified", "independent"])

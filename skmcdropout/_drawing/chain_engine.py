@@ -17,7 +17,7 @@ from skmcdropout._drawing.places import Place
 from skmcdropout._drawing.results import Wanted, compiled_results
 from skmcdropout._drawing.thinned import ChainDraws, compiled_chain
 from skmcdropout._drawing.wide import WideDraws
-from skmcdropout._networks.chain import Chain
+from skmcdropout._networks.folded_chain import Chain
 from skmcdropout._utils.arrays import Floats
 
 #: Largest set of thinned weights, in floats (64 MB); they are kept between predictions.
@@ -106,7 +106,7 @@ class ChainEngine:
         n_head = max(1, chunk_rows(self._head_floats))
         reduced = compiled_results(wanted, draws.n_classes)
 
-        def run(rows: Any, tell: Tell) -> Any:
+        def run(rows: tf.Tensor, tell: Tell) -> Any:
             starts = range(0, len(rows), n_head)
             pieces = [self._after_head(rows[i : i + n_head]) for i in starts]
             return reduced(wide.probabilities(tf.concat(pieces, axis=0), tell))
@@ -118,7 +118,7 @@ class ChainEngine:
         """Largest number of activations that the head needs for a row."""
         return 1 if self._head is None else self._head.row_floats
 
-    def _after_head(self, rows: Any) -> Any:
+    def _after_head(self, rows: tf.Tensor) -> Any:
         """The chain's input for rows of a table."""
         if self._head is None:
             return rows

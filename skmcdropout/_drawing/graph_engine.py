@@ -94,7 +94,7 @@ class GraphEngine:
         n_group = max(1, min(n_draws, GROUP_FLOATS // (ROW_MULTIPLE * after)))
         floats = max(self._head.row_floats, before, n_group * after)
 
-        def run(rows: Any, tell: Tell) -> Any:
+        def run(rows: tf.Tensor, tell: Tell) -> Any:
             inputs = self._head.compute(rows)
             if noise is None:
                 return reduced(forward(*inputs))

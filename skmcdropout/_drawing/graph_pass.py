@@ -97,7 +97,7 @@ class Pass:
             x = self.call(step, x)
         return x
 
-    def per_draw(self, x: Any) -> Any:
+    def per_draw(self, x: tf.Tensor) -> Any:
         """Reshape to (n_draws, rows, ...); one draw where nothing was drawn."""
         if not self._is_fanned_out(x):
             return x[None]
@@ -138,13 +138,13 @@ class Pass:
             self._note(x, fan_out)
         return outputs
 
-    def draw(self, layer: keras.layers.Layer, x: Any) -> Any:
+    def draw(self, layer: keras.layers.Layer, x: tf.Tensor) -> Any:
         """What a noise layer gives for `x`."""
         if self._noise is None or not strength(layer):
             return x
         return self._apply(law_of(layer, _static_shape(x, layer)), x, layer)
 
-    def _apply(self, law: Law, x: Any, layer: Any) -> Any:
+    def _apply(self, law: Law, x: tf.Tensor, layer: keras.layers.Layer) -> Any:
         """Add the noise of the next place to `x`, fanning it out if it is not."""
         self._note_first_noise()
         self._check_not_in_a_loop(layer)
@@ -152,7 +152,7 @@ class Pass:
         is_fanned_out = self._is_fanned_out(x)
         n_rows = self._n_rows * (self._n_draws if is_fanned_out else 1)
         x = checked_rows(x, n_rows, layer)
-        noise = self._take(Place(layer, law, x.dtype))
+        noise = self._next_noise(Place(layer, law, x.dtype))
         shape, n_entries = x.shape[1:], math.prod(x.shape[1:])
         h = self._blocks(x) if is_fanned_out else x[None]
         h = tf.reshape(h, [tf.shape(h)[0], tf.shape(h)[1], n_entries])
@@ -173,7 +173,7 @@ class Pass:
             set_mask(h, x_mask if is_fanned_out else self._repeated(x_mask))
         return self._note(h, True)
 
-    def fan_out(self, x: Any) -> Any:
+    def fan_out(self, x: tf.Tensor) -> Any:
         """`x`, one block of rows for each draw."""
         if self._is_fanned_out(x) or not self._has_rows(x):
             return x
@@ -183,7 +183,7 @@ class Pass:
             set_mask(repeated, self._repeated(mask))
         return self._note(repeated, True)
 
-    def _run_network(self, network: Any, inputs: Any, mask: Any) -> Any:
+    def _run_network(self, network: keras.Model, inputs: Any, mask: tf.Tensor) -> Any:
         """Run a network layer by layer; `mask` is what Keras keeps with its inputs."""
         flat = keras.tree.flatten(inputs)
         masks = [None] * len(flat) if mask is None else keras.tree.flatten(mask)
@@ -200,7 +200,7 @@ class Pass:
             inputs = self.call(layer, inputs)
         return inputs
 
-    def _run_graph(self, network: Any, inputs: Any) -> Any:
+    def _run_graph(self, network: keras.Model, inputs: Any) -> Any:
         """Run a functional network node by node."""
         flat = keras.tree.flatten(inputs)
         masks = [(get_mask(x), self._is_fanned_out(x)) for x in flat]
@@ -212,14 +212,14 @@ class Pass:
                 set_mask(x, mask)
         return self._run_nodes(network, flat)
 
-    def _run_nodes(self, network: Any, inputs: Sequence[Any]) -> Any:
+    def _run_nodes(self, network: keras.Model, inputs: Sequence[Any]) -> Any:
         outputs = run_through_graph(
             network, inputs, lambda operation: functools.partial(self.call, operation)
         )
         flat = keras.tree.flatten(outputs)
         return flat[0] if len(flat) == 1 else outputs
 
-    def _take(self, place: Place) -> Any:
+    def _next_noise(self, place: Place) -> Any:
         assert self._noise is not None
         law = place.law
         start = self._taken[law.variable]
@@ -228,7 +228,7 @@ class Pass:
         noise = self._noise[law.variable][:, start : start + law.size]
         return tf.ensure_shape(tf.cast(noise, place.dtype), [None, law.size])
 
-    def _check_not_in_a_loop(self, layer: Any) -> None:
+    def _check_not_in_a_loop(self, layer: keras.layers.Layer) -> None:
         """Refuse a draw in a loop of TensorFlow's, where Keras draws at every step."""
         graph = tf.compat.v1.get_default_graph()
         while graph is not self._graph and graph is not None:
@@ -245,26 +245,26 @@ class Pass:
         assert self._noise is not None
         return tf.shape(self._noise["kept"])[0]
 
-    def _repeated(self, x: Any) -> Any:
+    def _repeated(self, x: tf.Tensor) -> Any:
         return tf.tile(x, [self._n_draws, *[1] * (x.shape.rank - 1)])
 
-    def _blocks(self, x: Any) -> Any:
+    def _blocks(self, x: tf.Tensor) -> Any:
         n_rows = tf.shape(x)[0] // self._n_draws
         return tf.reshape(x, [self._n_draws, n_rows, *x.shape[1:]])
 
-    def _note(self, x: Any, is_fanned_out: bool) -> Any:
+    def _note(self, x: tf.Tensor, is_fanned_out: bool) -> Any:
         self._tensors[id(x)] = x, is_fanned_out
         return x
 
-    def _has_rows(self, x: Any) -> bool:
+    def _has_rows(self, x: tf.Tensor) -> bool:
         if x.shape.rank and tf.executing_eagerly():
             return bool(x.shape[0] == self._n_rows)
         return bool(x.shape.rank) and x.shape[0] is None
 
-    def _knows(self, x: Any) -> bool:
+    def _knows(self, x: tf.Tensor) -> bool:
         return id(x) in self._tensors
 
-    def _is_fanned_out(self, x: Any) -> bool:
+    def _is_fanned_out(self, x: tf.Tensor) -> bool:
         return self._inside or self._tensors.get(id(x), (x, False))[1]
 
     def _note_first_noise(self) -> None:
@@ -299,7 +299,7 @@ class Pass:
         finally:
             self._inside = outside
 
-    def _call_of_noise(self, layer: Any) -> Callable[..., Any]:
+    def _call_of_noise(self, layer: keras.layers.Layer) -> Callable[..., Any]:
         with tf.init_scope():
             is_active = draws_always(layer)
 
@@ -321,7 +321,7 @@ class Pass:
 
         return create
 
-    def _scores_of_attention(self, layer: Any) -> Callable[..., Any]:
+    def _scores_of_attention(self, layer: keras.layers.Layer) -> Callable[..., Any]:
         """An attention's weighted sum, with dropout of its weights."""
         without_dropout = getattr(layer, APPLIES_SCORES)
 
@@ -340,7 +340,7 @@ class Pass:
         return apply_scores
 
 
-def checked_rows(x: Any, n: Any, layer: Any) -> Any:
+def checked_rows(x: tf.Tensor, n: Any, layer: keras.layers.Layer) -> Any:
     """The input `x` of `layer`, of which a graph stops if it has not `n` entries.
 
     A mask per draw would be shared by what Keras draws separately.
@@ -360,7 +360,7 @@ def is_network(operation: Any) -> bool:
     return is_sequence(operation) or is_graph(operation)
 
 
-def is_sequence(network: Any) -> bool:
+def is_sequence(network: keras.Model) -> bool:
     """Whether a network is its layers one after the other."""
     return (
         isinstance(network, keras.Sequential)
@@ -368,12 +368,12 @@ def is_sequence(network: Any) -> bool:
     )
 
 
-def is_graph(network: Any) -> bool:
+def is_graph(network: keras.Model) -> bool:
     """Whether a network is its graph of layers, with no `call` of the user's."""
     return has_graph(network) and type(network).call.__module__.startswith("keras.")
 
 
-def _static_shape(x: Any, layer: Any) -> tuple[int, ...]:
+def _static_shape(x: tf.Tensor, layer: keras.layers.Layer) -> tuple[int, ...]:
     shape = tuple(x.shape[1:])
     if None in shape:
         raise ValueError(

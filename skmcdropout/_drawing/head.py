@@ -27,7 +27,7 @@ class Head:
     ) -> None:
         self.has_mask = False
 
-        def forward(table: Any) -> list[Any]:
+        def forward(table: tf.Tensor) -> list[Any]:
             inputs = blueprint.unpack(table, shapes)
             if not steps:
                 return inputs

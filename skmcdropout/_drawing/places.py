@@ -17,7 +17,7 @@ from skmcdropout._networks.noise_layers import Law
 class Place(NamedTuple):
     """Where a network draws: a layer, by which law, in which precision."""
 
-    layer: Any
+    layer: keras.layers.Layer
     law: Law
     dtype: Any
 
@@ -77,7 +77,7 @@ def _drawn_by_keras(place: Place, n_rows: int) -> NDArray[Any]:
 
 
 @contextlib.contextmanager
-def seeds_restored(network: Any) -> Iterator[None]:
+def seeds_restored(network: keras.Model) -> Iterator[None]:
     """Leave the seeds of all of a network's generators as they were."""
     states = [
         variable

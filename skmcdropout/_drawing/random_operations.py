@@ -71,7 +71,7 @@ def _functions_called(node: Any) -> set[str]:
     return {value.name for value in values if value.name}
 
 
-def is_augmentation(layer: Any) -> bool:
+def is_augmentation(layer: keras.layers.Layer) -> bool:
     """Whether a layer of Keras's prepares data, and rests or is fixed at inference."""
     kind = type(layer).__module__
     return kind.startswith("keras.") and ".preprocessing." in kind

@@ -139,7 +139,7 @@ class Reference:
         """The network in training mode with its known noise off, compiled."""
         blueprint, network = self._blueprint, self._network
 
-        def forward(rows: Any) -> Any:
+        def forward(rows: tf.Tensor) -> Any:
             arguments = blueprint.arguments(network, rows)
             with Pass().noise_in(network, holds=False):
                 return call_in_mode(network, takes_training(network), arguments)
@@ -230,7 +230,7 @@ class _Recording:
         with replaced_methods(methods), contextlib.suppress(Exception):
             run()
 
-    def _recording(self, layer: Any) -> Callable[..., Any]:
+    def _recording(self, layer: keras.layers.Layer) -> Callable[..., Any]:
         call = layer.call
 
         def record(*args: Any, **kwargs: Any) -> Any:

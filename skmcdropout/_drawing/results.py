@@ -16,7 +16,7 @@ GROUP_DRAWS = 128
 Wanted = Literal["mean", "draws", "summary"]
 
 
-def results(p: Any, wanted: Wanted) -> tuple[Any, ...]:
+def results(p: tf.Tensor, wanted: Wanted) -> tuple[tf.Tensor, ...]:
     """What is wanted of draws (n_draws, rows, classes); formulas: `uncertainty`."""
     if wanted == "draws":
         return (p,)
@@ -43,7 +43,7 @@ def compiled_results(wanted: Wanted, n_classes: int) -> Any:
     )
 
 
-def _mean(x: Any) -> Any:
+def _mean(x: tf.Tensor) -> Any:
     """Mean over draws, the first axis, to the last digit for any number of them.
 
     A sum of thousands in single precision loses digits: it is made of groups, which

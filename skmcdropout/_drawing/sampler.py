@@ -19,7 +19,7 @@ from skmcdropout._drawing.compiled_network import (
 from skmcdropout._drawing.engines import Engine
 from skmcdropout._drawing.results import Wanted
 from skmcdropout._networks.blueprint import Blueprint
-from skmcdropout._networks.chain import Chain
+from skmcdropout._networks.folded_chain import Chain
 from skmcdropout._networks.inputs import Rows, Shapes
 from skmcdropout._networks.spec import NetworkSpec
 from skmcdropout._networks.weights import built_with

@@ -18,7 +18,7 @@ from skmcdropout._drawing.chain_engine import Tail
 from skmcdropout._drawing.graph_pass import is_graph, is_sequence
 from skmcdropout._drawing.places import Place, sources
 from skmcdropout._networks.activations import ELEMENTWISE
-from skmcdropout._networks.chain import Affine, Chain, Scaling
+from skmcdropout._networks.folded_chain import Affine, Chain, Scaling
 from skmcdropout._networks.noise_layers import (
     SPATIAL,
     dropout_law,
@@ -32,7 +32,7 @@ from skmcdropout._utils.private import nodes_in_order
 layers = keras.layers
 
 
-def in_line(network: Any) -> list[Any] | None:
+def in_line(network: keras.Model) -> list[Any] | None:
     """The layers of a network, nested ones taken apart; None if they branch."""
     if is_sequence(network):
         steps = network.layers
@@ -48,7 +48,7 @@ def in_line(network: Any) -> list[Any] | None:
     return flat
 
 
-def _line_of_graph(network: Any) -> list[Any] | None:
+def _line_of_graph(network: keras.Model) -> list[Any] | None:
     steps = []
     before = network.inputs
     for nodes in nodes_in_order(network):
@@ -76,7 +76,7 @@ def read_tail(
     None where they are not a dropout MLP.
     """
     reader = _ChainReader(shape)
-    if not all(map(reader.takes, steps)):
+    if not all(map(reader.reads, steps)):
         return None
     return reader.tail(outputs)
 
@@ -92,20 +92,20 @@ class _ChainReader:
         self._before: Scaling | None = None  # a normalisation before it
         self._is_open = False  # whether the last may still be normalised or activated
 
-    def takes(self, layer: Any) -> bool:
+    def reads(self, layer: keras.layers.Layer) -> bool:
         """Read a layer; False if it has no place in a chain."""
         if is_noise(layer):
-            return self._take_dropout(layer)
+            return self._read_dropout(layer)
         if type(layer) is layers.Flatten:
             self._shape = (math.prod(self._shape),)
             return layer.data_format == "channels_last"
         if getattr(layer, "compute_dtype", "") != "float32" or len(self._shape) != 1:
             return False
         if type(layer) is layers.Dense:
-            return self._take_dense(layer)
+            return self._read_dense(layer)
         if type(layer) is layers.BatchNormalization:
-            return self._take_normalization(layer)
-        return type(layer) is layers.Activation and self._take_activation(layer)
+            return self._read_normalization(layer)
+        return type(layer) is layers.Activation and self._read_activation(layer)
 
     def tail(self, outputs: Outputs) -> Tail | None:
         """All that was read; None if it does not end in class probabilities."""
@@ -120,7 +120,7 @@ class _ChainReader:
         chain = Chain(scale, shift, [*hidden, final], sources(self._places))
         return Tail(chain, self._places)
 
-    def _take_dropout(self, layer: Any) -> bool:
+    def _read_dropout(self, layer: keras.layers.Layer) -> bool:
         if self._rate or self._before or not _is_plain_dropout(layer):
             return False
         self._rate, self._is_open = strength(layer), False
@@ -129,7 +129,7 @@ class _ChainReader:
             self._places.append(Place(layer, law, layer.compute_dtype))
         return True
 
-    def _take_dense(self, layer: Any) -> bool:
+    def _read_dense(self, layer: keras.layers.Layer) -> bool:
         activation = _activation(layer)
         if activation is None or getattr(layer, "quantization_mode", None):
             return False
@@ -142,7 +142,7 @@ class _ChainReader:
         self._is_open = activation == "linear"
         return True
 
-    def _take_normalization(self, layer: Any) -> bool:
+    def _read_normalization(self, layer: keras.layers.Layer) -> bool:
         scaling = _scaling(layer)
         if self._is_open:
             self._dense.append(self._dense.pop().scaled_after(scaling))
@@ -153,7 +153,7 @@ class _ChainReader:
         self._before = scaling
         return True
 
-    def _take_activation(self, layer: Any) -> bool:
+    def _read_activation(self, layer: keras.layers.Layer) -> bool:
         activation = _activation(layer)
         if activation is None or not self._is_open:
             return False
@@ -162,20 +162,20 @@ class _ChainReader:
         return True
 
 
-def _is_plain_dropout(layer: Any) -> bool:
+def _is_plain_dropout(layer: keras.layers.Layer) -> bool:
     is_spatial = isinstance(layer, tuple(kind for kind, _ in SPATIAL))
     is_dropout = isinstance(layer, layers.Dropout) and not is_spatial
     return is_dropout and layer.noise_shape is None and layer.rate < 1
 
 
-def _dense_weights(layer: Any) -> tuple[Floats, Floats]:
+def _dense_weights(layer: keras.layers.Layer) -> tuple[Floats, Floats]:
     kernel = keras.ops.convert_to_numpy(layer.kernel)
     if layer.bias is None:
         return kernel, np.zeros(kernel.shape[1], np.float32)
     return kernel, keras.ops.convert_to_numpy(layer.bias)
 
 
-def _scaling(layer: Any) -> Scaling:
+def _scaling(layer: keras.layers.Layer) -> Scaling:
     """What a BatchNormalization layer does in inference mode."""
     held = (layer.moving_mean, layer.moving_variance, layer.gamma, layer.beta)
     to_numpy = keras.ops.convert_to_numpy
@@ -184,7 +184,7 @@ def _scaling(layer: Any) -> Scaling:
     return Scaling.of_normalization(mean, variance, layer.epsilon, gamma, beta)
 
 
-def _activation(layer: Any) -> str | None:
+def _activation(layer: keras.layers.Layer) -> str | None:
     """Name of an elementwise activation of Keras's or of softmax; None for others."""
     name = getattr(layer.activation, "__name__", "")
     is_known = name in ELEMENTWISE | {"softmax"}

@@ -17,7 +17,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from skmcdropout._drawing.results import Wanted, results
-from skmcdropout._networks.chain import Affine, Chain
+from skmcdropout._networks.folded_chain import Affine, Chain
 from skmcdropout._utils.arrays import Floats
 
 
@@ -41,7 +41,7 @@ class Thinned:
     activations that a row needs at a time.
     """
 
-    tensors: tuple[Any, ...]
+    tensors: tuple[tf.Tensor, ...]
     structure: Structure
     row_floats: int
 
@@ -146,15 +146,20 @@ def compiled_chain(structure: Structure, wanted: Wanted) -> Any:
     functions = [keras.activations.get(name) for name in structure.activations]
 
     def forward(
-        x: Any, scale: Any, shift: Any, kernels: Any, biases: Any, masks: Any
-    ) -> tuple[Any, ...]:
+        x: tf.Tensor,
+        scale: tf.Tensor,
+        shift: tf.Tensor,
+        kernels: Sequence[tf.Tensor],
+        biases: Sequence[tf.Tensor],
+        masks: Sequence[tf.Tensor],
+    ) -> tuple[tf.Tensor, ...]:
         h = (x * scale + shift)[None]  # (1 or n_draws, rows, width)
-        masks = iter(masks)
+        next_mask = iter(masks)
         for kernel, bias, is_masked, activate in zip(
             kernels, biases, structure.is_masked, functions, strict=True
         ):
             if is_masked:
-                h = h * next(masks)
+                h = h * next(next_mask)
             h = activate(tf.matmul(h, kernel) + bias)
         return results(h, wanted)
 

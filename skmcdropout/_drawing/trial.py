@@ -50,7 +50,7 @@ def tried_engine(
 
 
 def check_same(
-    blueprint: Blueprint, network: keras.Model, again: keras.Model, table: Any
+    blueprint: Blueprint, network: keras.Model, again: keras.Model, table: NDArray[Any]
 ) -> None:
     """Refuse a network that Keras builds otherwise from its configuration."""
     with _users_network_lock:

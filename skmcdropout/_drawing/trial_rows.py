@@ -75,12 +75,12 @@ def _first_layers(network: keras.Model, number: int) -> Sequence[Any]:
     ]
 
 
-def _takes_tokens(layer: Any) -> bool:
+def _takes_tokens(layer: keras.layers.Layer) -> bool:
     limits = _range(layer)
     return limits is not None and limits[2]
 
 
-def _range(layer: Any) -> tuple[float, float, bool] | None:
+def _range(layer: keras.layers.Layer) -> tuple[float, float, bool] | None:
     """The least and the largest value that a layer expects; whether they are whole."""
     if isinstance(layer, layers.Embedding):
         return 0, layer.input_dim, True

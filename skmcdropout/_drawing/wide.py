@@ -6,7 +6,7 @@ it saves, and less than to multiply masks into the activations of every row.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -66,7 +66,7 @@ class WideDraws:
         n_group = group_floats // max(draws.floats, n_rows * width)
         self._n_group, self._n_draws = max(1, n_group), draws.n_draws
 
-    def probabilities(self, h: Any, tell: Callable[[float], None]) -> Any:
+    def probabilities(self, h: tf.Tensor, tell: Callable[[float], None]) -> Any:
         """Of every draw, (n_draws, rows, classes), for a tensor of rows."""
         run = _compiled(self._structure)
         p = []
@@ -83,16 +83,22 @@ def _compiled(structure: _Structure) -> Any:
     functions = [keras.activations.get(name) for name in structure.activations]
 
     def forward(
-        x: Any, scale: Any, shift: Any, kernels: Any, biases: Any, masks: Any, kept: Any
+        x: tf.Tensor,
+        scale: tf.Tensor,
+        shift: tf.Tensor,
+        kernels: Sequence[tf.Tensor],
+        biases: Sequence[tf.Tensor],
+        masks: Sequence[tf.Tensor],
+        kept: Sequence[tf.Tensor],
     ) -> Any:
         h = (x * scale + shift)[None]
-        masks, kept = iter(masks), iter(kept)
+        next_mask, next_kept = iter(masks), iter(kept)
         came_in = None
         for i, (kernel, bias) in enumerate(zip(kernels, biases, strict=True)):
             is_transposed = False
             if structure.is_masked[i]:
-                mask = next(masks)
-                go_on = next(kept) if structure.is_thinned[i] else None
+                mask = next(next_mask)
+                go_on = next(next_kept) if structure.is_thinned[i] else None
                 kernel, is_transposed = _thin(kernel, mask, came_in, go_on)
                 came_in = go_on
                 if go_on is not None:
@@ -116,7 +122,12 @@ def _compiled(structure: _Structure) -> Any:
     )
 
 
-def _thin(kernel: Any, mask: Any, came_in: Any, go_on: Any) -> tuple[Any, bool]:
+def _thin(
+    kernel: tf.Tensor,
+    mask: tf.Tensor,
+    came_in: tf.Tensor | None,
+    go_on: tf.Tensor | None,
+) -> tuple[tf.Tensor, bool]:
     """Each draw's kernel, of the units that come in and go on, and if it is transposed.
 
     Whole rows are gathered, which is several times faster than columns.

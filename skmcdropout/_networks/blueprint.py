@@ -136,7 +136,7 @@ class Blueprint:
         """`X` as one table and the shapes of its rows; see `_inputs.pack`."""
         return pack(X, self.inputs, self.table_dtype)
 
-    def unpack(self, table: Any, row_shapes: Shapes) -> list[Any]:
+    def unpack(self, table: tf.Tensor, row_shapes: Shapes) -> list[Any]:
         """The network's inputs, in order, from rows of a table, in a graph."""
         sizes = [math.prod(shape) for shape in row_shapes]
         parts = tf.split(table, sizes, axis=1) if len(sizes) > 1 else [table]
@@ -146,7 +146,7 @@ class Blueprint:
             inputs.append(tf.cast(x, spec.tensor_dtype))
         return inputs
 
-    def arguments(self, network: keras.Model, table: Any) -> Any:
+    def arguments(self, network: keras.Model, table: tf.Tensor) -> Any:
         """What to call `network` with, from rows of a table, in a graph."""
         return as_called(network, self.unpack(table, self.row_shapes))
 

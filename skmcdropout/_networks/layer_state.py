@@ -42,14 +42,14 @@ def restore_layers(flat_layers: Sequence[Any], state: str) -> None:
                 layer.load_assets(folder)
 
 
-def _saves(layer: Any) -> bool:
+def _saves(layer: keras.layers.Layer) -> bool:
     """Whether a layer saves more than the weights Keras knows of."""
     kind, base = type(layer), keras.layers.Layer
     is_custom = kind.save_own_variables is not base.save_own_variables
     return hasattr(layer, "save_assets") or (is_custom and not is_ours(kind))
 
 
-def _saved(layer: Any) -> dict[str, dict[str, Any]]:
+def _saved(layer: keras.layers.Layer) -> dict[str, dict[str, Any]]:
     variables: dict[str, Any] = {}
     layer.save_own_variables(variables)
     with tempfile.TemporaryDirectory() as folder:

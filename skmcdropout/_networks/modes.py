@@ -57,7 +57,7 @@ def _plain(function: Any) -> Any:
         return function
 
 
-def undecorate(network: Any) -> None:
+def undecorate(network: keras.Model) -> None:
     """Give the layers of a network `plain_methods`, for good."""
     for (layer, name), method in plain_methods(flat_layers(network)).items():
         vars(layer)[name] = method
@@ -76,7 +76,7 @@ def held_in_inference(
     )
 
 
-def _in_inference(layer: Any) -> Callable[..., Any]:
+def _in_inference(layer: keras.layers.Layer) -> Callable[..., Any]:
     call = layer.call
     signature = inspect.signature(call)
 
@@ -91,7 +91,9 @@ def _in_inference(layer: Any) -> Callable[..., Any]:
 class _Mode(keras.layers.Layer):
     """Calls a function as if from within a layer in training or inference mode."""
 
-    def call(self, x: Any, function: Callable[[], Any], training: Any = None) -> Any:
+    def call(
+        self, x: tf.Tensor, function: Callable[[], Any], training: Any = None
+    ) -> Any:
         return function()
 
 
@@ -106,7 +108,7 @@ def call_in_mode(operation: Any, training: bool, /, *args: Any, **kwargs: Any) -
     )
 
 
-def as_called(network: Any, inputs: Sequence[Any]) -> Any:
+def as_called(network: keras.Model, inputs: Sequence[Any]) -> Any:
     """The argument to call a network with, from its inputs in order."""
     if not has_graph(network):
         return inputs[0]

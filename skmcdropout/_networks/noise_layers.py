@@ -119,12 +119,12 @@ def _mask_shape(layer: keras.layers.Layer, shape: tuple[int, ...]) -> tuple[int,
     return tuple(n if m is None else m for m, n in zip(of_row, shape, strict=True))
 
 
-def is_noise(layer: Any) -> bool:
+def is_noise(layer: keras.layers.Layer) -> bool:
     """Whether a layer does nothing but add noise."""
     return isinstance(layer, NOISE_LAYERS)
 
 
-def strength(layer: Any) -> float:
+def strength(layer: keras.layers.Layer) -> float:
     """How strongly a layer draws by itself, its sublayers apart; 0 = not at all."""
     if isinstance(layer, layers.GaussianNoise):
         return float(layer.stddev)
@@ -137,7 +137,7 @@ def strength(layer: Any) -> float:
     return 0.0
 
 
-def is_recurrent_cell(layer: Any) -> bool:
+def is_recurrent_cell(layer: keras.layers.Layer) -> bool:
     """Whether a layer is a recurrent cell of Keras, with dropout masks of its own."""
     return hasattr(layer, private.DRAWS_CELL_MASKS)
 
@@ -166,7 +166,7 @@ def check_samplable(network: keras.layers.Layer) -> None:
                 )
 
 
-def _draws_like_its_base(layer: Any) -> bool:
+def _draws_like_its_base(layer: keras.layers.Layer) -> bool:
     """Whether a noise layer does in training what the class of known law does."""
     kind: Any = type(layer)
     if _is_known(kind):
@@ -184,7 +184,7 @@ def _draws_like_its_base(layer: Any) -> bool:
         return bool(keras.ops.all(_call(layer, x, training=True) == expected))
 
 
-def draws_always(layer: Any) -> bool:
+def draws_always(layer: keras.layers.Layer) -> bool:
     """Whether a noise layer draws at inference too, as `skmcdropout.layers` does."""
     kind: Any = type(layer)
     if kind in KNOWN or not strength(layer):
@@ -198,20 +198,20 @@ def _is_known(kind: Any) -> bool:
     return kind in KNOWN or kind.__module__.startswith("skmcdropout.")
 
 
-def _some_input(layer: Any) -> Any:
+def _some_input(layer: keras.layers.Layer) -> Any:
     n_axes = next((n for spatial, n in SPATIAL if isinstance(layer, spatial)), 1)
     noise_shape = getattr(layer, "noise_shape", None)
     n_axes = len(noise_shape) - 2 if noise_shape is not None else n_axes
     return keras.ops.ones((6, *[5] * n_axes, 7))
 
 
-def _call(layer: Any, x: Any, training: bool) -> Any:
+def _call(layer: keras.layers.Layer, x: Any, training: bool) -> Any:
     takes_it = "training" in inspect.signature(layer.call).parameters
     return layer.call(x, training=training) if takes_it else layer.call(x)
 
 
 @contextlib.contextmanager
-def _same_seed(layer: Any) -> Iterator[None]:
+def _same_seed(layer: keras.layers.Layer) -> Iterator[None]:
     """Leave the layer's generator as it was."""
     state = layer.seed_generator.state
     before = state.numpy()
@@ -226,7 +226,7 @@ def is_ours(kind: Any) -> bool:
     return kind.__module__.startswith(("keras.", "skmcdropout."))
 
 
-def has_noise(layer: Any) -> bool:
+def has_noise(layer: keras.layers.Layer) -> bool:
     """Whether a layer, network or operation draws anything."""
     return isinstance(layer, keras.layers.Layer) and any(
         strength(inner) > 0 for inner in private.flat_layers(layer)

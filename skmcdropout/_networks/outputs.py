@@ -93,7 +93,7 @@ class Outputs:
         """Whether the outputs stand in the order of the classes."""
         return self.order == tuple(range(len(self.order)))
 
-    def probabilities(self, outputs: Any) -> Any:
+    def probabilities(self, outputs: tf.Tensor) -> Any:
         """Class probabilities (..., n_classes) from a network's outputs, in a graph."""
         p = tf.cast(outputs, tf.float32)
         if self.n_units == 1 and self.from_logits:
@@ -133,7 +133,7 @@ class Outputs:
                 f"Got from_logits={says}."
             )
 
-    def check_probabilities(self, p: Any) -> None:
+    def check_probabilities(self, p: tf.Tensor) -> None:
         """Refuse what is not a probability distribution; (n_rows, n_classes)."""
         if self.is_certain or self.from_logits:
             return
@@ -147,7 +147,7 @@ class Outputs:
             )
 
 
-def last_activation(network: Any) -> str | None:
+def last_activation(network: keras.Model) -> str | None:
     """Name of the activation a network ends in; None if its last layer does not say."""
     if isinstance(network, keras.Sequential):
         return last_activation(network.layers[-1])

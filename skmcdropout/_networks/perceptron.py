@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from skmcdropout._networks.chain import Affine, Chain, Scaling
+from skmcdropout._networks.folded_chain import Affine, Chain, Scaling
 from skmcdropout._networks.inputs import Rows, Shapes
 from skmcdropout._networks.keras_backend import DTYPE
 from skmcdropout._networks.outputs import Outputs

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from numpy.typing import NDArray
 
-from skmcdropout._networks.chain import Chain
+from skmcdropout._networks.folded_chain import Chain
 from skmcdropout._networks.inputs import Rows, Shapes
 from skmcdropout._utils.arrays import Floats
 

@@ -20,7 +20,7 @@ class TunableDropout(keras.layers.Layer):
         """The shape stays as it is."""
         return input_shape
 
-    def call(self, x: Any, training: bool = False) -> Any:
+    def call(self, x: tf.Tensor, training: bool = False) -> Any:
         """Drop units while training."""
         if not training:
             return x

@@ -89,7 +89,7 @@ class GraphTrainer(keras.Model):
             self._evaluate_eagerly, [shapes, *data, tf.TensorSpec([None], tf.int64)]
         )
 
-    def call(self, x: Any, training: bool = False) -> Any:
+    def call(self, x: tf.Tensor, training: bool = False) -> Any:
         """Call the network."""
         return self.network(x, training=training)
 
@@ -247,7 +247,7 @@ class GraphTrainer(keras.Model):
     def _train_batches_eagerly(
         self,
         shapes: Any,
-        x: Any,
+        x: tf.Tensor,
         y: Any,
         w: Any,
         orders: Any,
@@ -294,7 +294,7 @@ class GraphTrainer(keras.Model):
         _, losses = tf.while_loop(lambda batch, _: batch < last, step, (first, losses))
         return losses.stack()
 
-    def _measure(self, targets: Any, p: Any, factors: Any) -> None:
+    def _measure(self, targets: Any, p: tf.Tensor, factors: Any) -> None:
         """Let the metrics see a batch."""
         if self._has_metrics:
             self.compute_metrics(None, targets, p, sample_weight=factors)
@@ -307,7 +307,7 @@ class GraphTrainer(keras.Model):
         return self._spec.outputs.targets(y, self._loss_fn)
 
     def _evaluate_eagerly(
-        self, shapes: Any, x: Any, y: Any, w: Any, rows: Any
+        self, shapes: Any, x: tf.Tensor, y: Any, w: Any, rows: tf.Tensor
     ) -> tuple[Any, Any]:
         """Weighted mean loss and accuracy over `rows`, dropout off."""
         variables = self._variables

@@ -1,0 +1,188 @@
+"""The house: which folder may know which, no circles, one door to private parts."""
+
+import ast
+import subprocess
+import sys
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import keras
+import pytest
+
+import skmcdropout
+from skmcdropout._utils import private
+
+ROOT = Path(skmcdropout.__file__).parent
+
+#: Of each folder or file at the top, those that it may import.
+MAY_IMPORT = {
+    "_version": set(),
+    "_utils": set(),
+    "_networks": {"_utils"},
+    "_training": {"_networks", "_utils"},
+    "_drawing": {"_networks", "_utils"},
+    "_fitting": {"_drawing", "_networks", "_training", "_utils", "_version"},
+    "_validation": {"_networks", "_utils"},
+    "_base": {"_drawing", "_fitting", "_training", "_utils", "_validation"},
+    "_classifier": {"_base", "_fitting", "_networks", "_utils", "_validation"}
+    | {"uncertainty"},
+    "_rejecting": {"_utils", "metrics", "uncertainty"},
+    "layers": set(),
+    "metrics": {"_utils", "uncertainty"},
+    "plotting": {"metrics", "uncertainty"},
+    "uncertainty": set(),
+    "__init__": {"_classifier", "_rejecting", "_version", "metrics", "uncertainty"},
+}
+
+
+def modules():
+    """Every module of the package, with its syntax tree."""
+    found = {}
+    for path in sorted(ROOT.rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        name = ".".join(parts[:-1] if len(parts) > 1 and "__init__" in parts else parts)
+        found[name] = ast.parse(path.read_text())
+    return found
+
+
+MODULES = modules()
+
+
+def imported(tree):
+    """Modules of the package that a module imports anywhere, for types too."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, "imports are absolute"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for name in names:
+            inner = name.removeprefix("skmcdropout.")
+            if inner == name and name != "skmcdropout":
+                continue
+            yield inner if inner in MODULES else inner.rpartition(".")[0] or "__init__"
+
+
+def test_every_module_has_its_place():
+    assert {name.partition(".")[0] for name in MODULES} == set(MAY_IMPORT)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_imports_go_down_the_floors(name):
+    own = name.partition(".")[0]
+    others = {other.partition(".")[0] for other in imported(MODULES[name])}
+    assert others - {own} <= MAY_IMPORT[own]
+
+
+def test_floors_and_modules_have_no_circles():
+    list(TopologicalSorter(MAY_IMPORT).static_order())  # raises CycleError
+    graph = {name: set(imported(tree)) - {name} for name, tree in MODULES.items()}
+    list(TopologicalSorter(graph).static_order())
+
+
+def is_private(name):
+    return name.startswith("_") and not name.startswith("__") and name != "_"
+
+
+def own_private_names():
+    """Names that the package itself defines, as methods, attributes or else."""
+    names = {part for name in MODULES for part in name.split(".")}
+    for tree in MODULES.values():
+        for node in ast.walk(tree):
+            if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+                names.add(node.name)
+            elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+                if isinstance(node.value, ast.Name) and node.value.id == "self":
+                    names.add(node.attr)
+            elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                names.add(node.id)
+    return names
+
+
+def foreign_private_names(tree, own):
+    """Private names of other libraries that a module uses."""
+    for node in ast.walk(tree):
+        used = []
+        if isinstance(node, ast.Attribute):
+            used = [node.attr]
+        elif isinstance(node, ast.ImportFrom):
+            used = [*node.module.split("."), *(alias.name for alias in node.names)]
+        elif isinstance(node, ast.Call) and getattr(node.func, "id", "") in (
+            "getattr",
+            "hasattr",
+            "setattr",
+        ):
+            used = [a.value for a in node.args if isinstance(a, ast.Constant)]
+        for name in used:
+            if isinstance(name, str) and is_private(name) and name not in own:
+                yield name
+
+
+#: Documented, whatever they look like: of named tuples, and of scikit-learn for those
+#: who write estimators and scorers.
+PROMISED = {
+    "_replace",
+    "_parameter_constraints",
+    "_validate_params",
+    "_sign",
+    "_score_func",
+    "_kwargs",
+}
+
+
+def test_private_parts_of_other_libraries_are_used_in_one_module():
+    own = own_private_names() | PROMISED
+    found = {
+        name: sorted(foreign_private_names(tree, own)) for name, tree in MODULES.items()
+    }
+    door = found.pop("_utils.private")
+    assert {name: used for name, used in found.items() if used} == {}
+    assert len(set(door)) > 10  # so that this looks at something
+
+
+def _holder(path):
+    holder = keras
+    for part in path.split("."):
+        holder = getattr(holder, part)
+    return holder
+
+
+@pytest.mark.parametrize(
+    ("holder", "part"),
+    [
+        ("layers.GRUCell", private.DRAWS_CELL_MASKS),
+        ("layers.LSTMCell", private.DRAWS_CELL_MASKS),
+        ("layers.SimpleRNNCell", private.DRAWS_CELL_MASKS),
+        ("layers.Attention", private.APPLIES_SCORES),
+        ("layers.Layer", "_flatten_layers"),
+        ("models.Model", "_run_through_graph"),
+        ("models.Model", "_standardize_inputs"),
+        ("optimizers.Optimizer", "_all_reduce_sum_gradients"),
+    ],
+)
+def test_a_part_that_is_gone_is_told_by_name(holder, part, monkeypatch):
+    network = keras.Model(*[keras.Input((2,))] * 2)
+    kind = type(network) if holder == "models.Model" else _holder(holder)
+    owner = next(parent for parent in kind.__mro__ if part in vars(parent))
+    private.check_keras()
+    monkeypatch.delattr(owner, part)
+    with pytest.raises(private.PrivatePartError, match=rf"{part}, a private part of"):
+        private.check_keras()
+
+
+def test_what_is_missing_where_it_is_used_is_told_by_name():
+    with pytest.raises(private.PrivatePartError, match=r"object\._value"):
+        private.let_any_length(object())
+
+
+def test_the_check_makes_no_variables():
+    """It runs when Keras is first needed, maybe in a process that forks later."""
+    script = (
+        "from skmcdropout._utils import private\n"
+        "private.check_keras()\n"
+        "assert not private.tensorflow_has_started()\n"
+    )
+
+    subprocess.run([sys.executable, "-c", script], check=True)
