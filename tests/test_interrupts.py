@@ -193,7 +193,7 @@ def test_a_callback_of_scikit_learn_that_raises_changes_nothing(
 
 #: What a fit goes through, by module and name, in the order it does.
 STAGES = [
-    ("skmcdropout._classifier.check_rows_and_labels", "both"),
+    ("skmcdropout._classifier.check_training_data", "both"),
     ("skmcdropout._fitting.parameters.Seeds.drawn", "both"),
     ("skmcdropout._networks.perceptron.Perceptron.initial_weights", "mlp"),
     ("skmcdropout._fitting.fit.training_rows", "both"),
