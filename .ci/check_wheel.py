@@ -1,4 +1,4 @@
-"""Checks a wheel, ``check_wheel.py FILE``: it has the types, no tests, no benchmarks."""
+"""Checks a wheel: ``check_wheel.py FILE``. It has the types, and no tests."""
 
 import sys
 import zipfile
