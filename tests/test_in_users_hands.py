@@ -59,6 +59,7 @@ def test_cross_validation(quick, moons):
     assert_allclose(-result["test_neg_log_loss"].mean(), log_loss(y, proba), rtol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_grid_search_over_rate_and_draws(quick, moons, n_jobs):
     X, y = moons
@@ -213,6 +214,7 @@ def test_memory_trains_each_rate_and_fold_once(
     assert len(fits) == 4 + 12 + 2  # not determined by what could be hashed
 
 
+@pytest.mark.slow
 def test_another_process_finds_what_was_trained(quick, moons, tmp_path):
     X, y = moons
     np.savez(tmp_path / "data.npz", X=X, y=y)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras.layers import Dropout
+from lanes import fast
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.preprocessing import StandardScaler
 
@@ -36,7 +37,7 @@ NETWORKS = {
 }
 
 
-@pytest.fixture(params=NETWORKS, scope="module")
+@pytest.fixture(params=fast("hidden dropout", among=NETWORKS), scope="module")
 def fitted(request, digits):
     X, y = digits
     X = StandardScaler().fit_transform(X)

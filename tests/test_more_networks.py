@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras_networks import N_ROWS, with_weights
+from lanes import fast
 from more_keras_networks import MORE_NETWORKS
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.utils.fixes import parse_version
@@ -20,6 +21,9 @@ N_PASSES, N_COPIES = 500, 100
 
 #: Layers that do something else in training beside the noise within them.
 OTHERWISE_IN_TRAINING = ("BatchNormalization", "SpectralNormalization", "Centred")
+
+#: Networks of the fast lane.
+FAST = "low rank adaptation", "tied weights", "bfloat16", "channels first"
 
 #: Every third, for each copy is tried anew.
 PICKLED = list(MORE_NETWORKS)[::3]
@@ -37,7 +41,7 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 
-@pytest.fixture(params=MORE_NETWORKS, scope="module")
+@pytest.fixture(params=fast(*FAST, among=MORE_NETWORKS), scope="module")
 def case(request):
     """A Keras network, its classifier, and rows."""
     needed, why = NEEDS_KERAS.get(request.param, ("3", ""))

@@ -64,6 +64,7 @@ def test_a_shallow_copy_shares_what_was_learned_until_one_is_trained(fitted, moo
     assert_array_equal(fitted.predict_proba(X), before)
 
 
+@pytest.mark.slow
 def test_another_process_predicts_the_same(fitted, moons, predicted_elsewhere):
     X, _ = moons
     assert_array_equal(predicted_elsewhere(fitted, X), fitted.predict_proba(X))
@@ -190,6 +191,7 @@ def test_custom_layers_as_keras_teaches_them_are_loaded(moons):
         assert_array_equal(copied.predict_proba(X), classifier.predict_proba(X))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["mlp", "pipeline", "network", "rejecting"])
 def test_skops_loads_it_trusting_our_own_classes_alone(moons, tmp_path, kind):
     skops = pytest.importorskip("skops.io", reason="skops is not installed")

@@ -105,6 +105,7 @@ def test_wide_draws_give_the_products_of_masked_rows_in_any_groups(
     assert shares[-1] == 1
 
 
+@pytest.mark.slow
 @settings(max_examples=10)
 @given(chains(), st.integers(1, 2000))
 def test_the_size_of_chunks_does_not_matter(drawn, chunk_floats):

@@ -16,6 +16,7 @@ from skmcdropout.metrics import risk_at_coverage
 NETWORK = MCDropoutClassifier((20,), epochs=10, n_samples=20, random_state=0)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The least populated class in y has only")
 @parametrize_with_checks(
     [
@@ -102,6 +103,7 @@ def test_a_fitted_classifier_is_only_given_a_threshold(moons):
     assert_allclose(rejecting.accept(X[200:]).mean(), 0.7, atol=0.011)
 
 
+@pytest.mark.slow
 def test_pipelines_searches_and_measures(moons):
     X, y = moons
     pipeline = make_pipeline(StandardScaler(), NETWORK)

@@ -71,6 +71,7 @@ SETTINGS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("setting", "value"), SETTINGS)
 @pytest.mark.parametrize(
     "parameters",
@@ -132,6 +133,7 @@ def n_graphs():
     return sum(isinstance(thing, tf.Graph) for thing in gc.get_objects())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["callbacks", "another alpha"])
 def test_graphs_of_trainers_that_are_gone_are_gone(kind, moons):
     """Each holds some 3 MB."""
@@ -152,6 +154,7 @@ def test_graphs_of_trainers_that_are_gone_are_gone(kind, moons):
     assert n_graphs() <= before + 2
 
 
+@pytest.mark.slow
 def test_kernels_of_what_is_gone_are_let_go_and_the_rest_still_works(
     moons, moons_classifier, monkeypatch
 ):

@@ -66,6 +66,7 @@ def alone():
     return [estimator.fit(X, Y).sample_proba(X) for estimator in estimators()]
 
 
+@pytest.mark.slow
 def test_fits_of_all_kinds_at_once_are_those_of_one_after_the_other(alone):
     for _ in range(2):
         fits = [lambda e=e: e.fit(X, Y).sample_proba(X) for e in estimators()]
@@ -143,6 +144,7 @@ def searched(**params):
     return search.fit(X, Y)
 
 
+@pytest.mark.slow
 def test_a_search_in_threads_is_that_of_one_after_the_other():
     expected = searched()
     with joblib.parallel_config("threading", n_jobs=4):
@@ -152,6 +154,7 @@ def test_a_search_in_threads_is_that_of_one_after_the_other():
     assert_array_equal(found.predict_proba(X), expected.predict_proba(X))
 
 
+@pytest.mark.slow
 def test_a_search_in_processes_within_processes_is_that_of_one_after_the_other():
     """Two workers, each with two fits at a time: scikit-learn's nested n_jobs."""
     rejecting = RejectingClassifier(
@@ -173,6 +176,7 @@ def fitted_and_predicted(classifier, table):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["spawn", "forkserver"])
 def test_a_process_gets_and_gives_classifiers(method):
     if method not in multiprocessing.get_all_start_methods():

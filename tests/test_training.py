@@ -6,6 +6,7 @@ from contextlib import redirect_stdout
 import keras
 import numpy as np
 import pytest
+from lanes import fast
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.utils._param_validation import InvalidParameterError
@@ -67,7 +68,7 @@ def full_batch(**parameters):
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("name", fast("sgd", "adam", among=OPTIMIZERS))
 def test_steps_are_those_of_keras(blobs, name):
     X, y = blobs
     ours = full_batch(optimizer=OPTIMIZERS[name]).fit(X, y)
@@ -200,6 +201,7 @@ def test_early_stopping_weighs_the_validation_rows(blobs):
     assert_array_equal(a.predict_proba(X), b.predict_proba(X))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "parameters",
     [
@@ -362,6 +364,7 @@ def test_hooks_of_an_instance_are_called_and_can_stop_within_an_epoch(blobs):
     assert classifier.n_iter_ == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
     [
@@ -388,6 +391,7 @@ def test_going_on_with_other_parameters(blobs, change, is_back):
     assert 0 < moved < 0.5
 
 
+@pytest.mark.slow
 def test_a_learning_rate_that_a_callback_lowered_stays_low(blobs):
     def lowered(**parameters):
         callback = keras.callbacks.ReduceLROnPlateau(
@@ -520,6 +524,7 @@ def test_one_compilation_serves_all_widths_rates_and_learning_rates(blobs, monke
     assert len(made) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "parameters",
     [{}, {"batch_normalization": True, "early_stopping": True}, {"max_norm": 0.5}],
@@ -537,6 +542,7 @@ def test_a_trainer_forgets_the_networks_before(blobs, monkeypatch, parameters):
     assert_array_equal(again, first)
 
 
+@pytest.mark.slow
 def test_few_trainers_are_kept(blobs):
     for activation in sorted(ELEMENTWISE_ACTIVATIONS):
         MCDropoutClassifier((3,), activation, epochs=1).fit(*blobs)

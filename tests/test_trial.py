@@ -96,6 +96,7 @@ def decorated(meta=None):
     return network
 
 
+@pytest.mark.slow
 def test_what_tensorflow_has_compiled_is_drawn_from_and_trained():
     network = decorated()
     network(X)
@@ -159,6 +160,7 @@ class Slow(layers.Layer):
         return x
 
 
+@pytest.mark.slow
 def test_a_network_stays_as_it_is_when_threads_make_classifiers_of_it():
     network = in_line(layers.Dense(5), Slow(), MCDropout(0.3))
     before = [sorted(vars(layer)) for layer in network._flatten_layers()]
@@ -227,6 +229,7 @@ def test_integers_beyond_single_precision_stay_exact():
         predicted(network, ids + 2**60)
 
 
+@pytest.mark.slow
 def test_adapted_layers_keep_what_they_adapted_to():
     age = np.random.RandomState(0).uniform(18, 90, (200, 1)).astype(np.float32)
     y = (age[:, 0] > 50).astype(int)
@@ -311,6 +314,7 @@ def test_a_network_built_by_its_first_batch_takes_any_number_of_rows():
     assert_allclose(predicted(network, X, n_samples=0), expected, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("length", [40, 120])
 def test_long_sequences_of_any_length(length):
     def text(meta=None):
@@ -345,6 +349,7 @@ def without_config(meta, scale=1.0):
     return in_line(WithoutConfig(scale), layers.Dense(5), layers.Dropout(0.3))
 
 
+@pytest.mark.slow
 def test_a_function_is_called_again_where_there_is_no_configuration():
     import pickle
 
@@ -406,6 +411,7 @@ def test_metrics_may_hold_a_function_of_the_users():
     assert classifier.history_["square"][0] > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weighted", [False, True])
 def test_history_holds_the_metrics_of_a_compiled_model(weighted):
     def build(meta=None):
