@@ -186,6 +186,7 @@ def fitted():
     return MCDropoutClassifier(model=good, epochs=1, n_samples=7).fit(X, Y)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BAD_FITS)
 def test_bad_models(fitted, name):
     parameters, message = BAD_FITS[name]

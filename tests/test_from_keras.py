@@ -120,6 +120,7 @@ def test_a_softmax_by_operations_and_layers_is_read():
         assert_allclose(proba.sum(axis=1), 1, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_what_the_last_layer_does_not_say_must_be_said():
     x = keras.Input((4,))
     z = layers.Dense(3)(layers.Dropout(0.2)(x))
@@ -284,6 +285,7 @@ def test_a_subclassed_model_is_trained_again_and_stays_frozen():
     assert clone(classifier).fit(X, y).n_iter_ == 2
 
 
+@pytest.mark.slow
 def test_threads_predict_the_same():
     network, X = NETWORKS["multi head attention"]()
     classifier = MCDropoutClassifier.from_keras(with_weights(network), random_state=0)

@@ -23,6 +23,8 @@ from sklearn.utils.fixes import parse_version
 from skmcdropout import MCDropoutClassifier, _fitting, _sampling, _training
 from skmcdropout._interrupts import interrupts_held
 
+pytestmark = pytest.mark.slow
+
 X = np.random.RandomState(0).normal(size=(40, 4)) + np.arange(40)[:, None] % 3
 Y = np.arange(40) % 3
 OTHER_X, OTHER_Y = X[::-1, :2] * 3, (Y + 1) % 2
@@ -123,7 +125,6 @@ def check_that_it_survives(classifier, interrupted, error, kind, expected):
     assert_array_equal(again.sample_proba(X), expected[kind])
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
     ("hook", "way", "error"),
@@ -145,7 +146,6 @@ def test_a_callback_that_raises_changes_nothing(hook, way, error, kind, expected
     check_that_it_survives(classifier, WAYS[way], error, kind, expected)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("hook", HOOKS)
 def test_a_first_fit_that_a_callback_ends_leaves_it_unfitted(hook, kind):
@@ -160,7 +160,6 @@ def test_a_first_fit_that_a_callback_ends_leaves_it_unfitted(hook, kind):
     assert_array_equal(classifier.predict_proba(X), plain.predict_proba(X))
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(
     parse_version(sklearn.__version__) < parse_version("1.9"),
     reason="scikit-learn has callbacks from version 1.9 on",
@@ -205,7 +204,6 @@ STAGES = [
 ]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("stage", "kind"),
     [(stage, kind) for stage, of in STAGES for kind in KINDS if of in ("both", kind)],
@@ -326,7 +324,6 @@ may_be_swallowed = pytest.mark.filterwarnings(
 )
 
 
-@pytest.mark.slow
 @may_be_swallowed
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_signal_in_mid_fit_changes_nothing(kind, expected, interrupt_after):

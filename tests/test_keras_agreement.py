@@ -111,6 +111,7 @@ def test_training_starts_from_the_weights_of_the_keras_model(
         assert_array_equal(ours, theirs)
 
 
+@pytest.mark.slow
 def test_the_textbook_net_is_built_layer_by_layer(digits):
     X, y = digits
     classifier = MCDropoutClassifier(**NETWORKS["the textbook net"], epochs=1)

@@ -219,7 +219,7 @@ LOSSES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", fast("none", "binary", among=LOSSES))
+@pytest.mark.parametrize("name", fast("none", among=LOSSES))
 def test_training_is_that_of_keras_with_the_loss_and_optimizer_of_the_model(
     images, name
 ):
@@ -272,6 +272,7 @@ def test_training_goes_on(images):
     assert going_on.model_.layers[2].rate == 0.5
 
 
+@pytest.mark.slow
 def test_going_on_with_another_rate_given_by_the_function(images):
     X, y = images
     model = functools.partial(convolutions, kernel_size=3)
@@ -305,6 +306,7 @@ def test_early_stopping_and_callbacks(images):
     assert_allclose(watched.score(X, y), classifier().fit(X, y).score(X, y), atol=0.1)
 
 
+@pytest.mark.slow
 def test_memory_trains_each_network_once(images, tmp_path, monkeypatch):
     X, y = images
     trained = []
@@ -328,6 +330,7 @@ def test_memory_trains_each_network_once(images, tmp_path, monkeypatch):
     assert other.model_.layers[0].filters == 2
 
 
+@pytest.mark.slow
 def test_several_inputs_as_a_dict_or_one_after_the_other(images):
     X, y = images
     table = X.reshape(-1, 64)
@@ -381,6 +384,7 @@ def test_another_process_predicts_the_same(images, predicted_elsewhere):
     assert_array_equal(predicted_elsewhere(fitted, X), fitted.predict_proba(X))
 
 
+@pytest.mark.slow
 def test_one_compiled_trainer_serves_all_folds(images):
     from skmcdropout import _training
 

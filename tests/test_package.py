@@ -18,6 +18,7 @@ def run(code):
     ).stdout
 
 
+@pytest.mark.slow
 def test_importing_does_not_import_tensorflow():
     heavy = run(
         "import sys, skmcdropout; from sklearn.base import clone;"

@@ -274,6 +274,7 @@ def test_the_checksum_is_of_values_not_of_how_they_are_held():
     assert seal({"b": True}) != seal({"b": 1})
 
 
+@pytest.mark.slow
 def test_what_is_fitted_takes_no_memory_along(moons, tmp_path):
     unfitted = MCDropoutClassifier((4,), epochs=1, random_state=0, memory=str(tmp_path))
     assert pickle.loads(pickle.dumps(unfitted)).memory == str(tmp_path)

@@ -222,6 +222,7 @@ def test_what_the_memory_lost_is_told_once(moons, tmp_path, monkeypatch):
     assert next(seals) == 2  # what was trained was sealed, and looked at
 
 
+@pytest.mark.slow
 @needs_callbacks
 def test_code_in_the_network_may_be_run_for_callbacks(moons):
     def with_code(meta, dropout_rate):

@@ -63,6 +63,7 @@ def masked_products(chain, X, masks):
     return np.array(draws)
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(chains(), SEEDS, st.integers(0, 6), SAMPLING, st.sampled_from(["in", "beside"]))
 def test_a_thinned_chain_gives_the_products_of_masked_rows(

@@ -12,6 +12,8 @@ from sklearn.base import clone
 from skmcdropout import MCDropoutClassifier, _sampling, _thinning, uncertainty
 from skmcdropout._masks import dropout_masks
 
+pytestmark = pytest.mark.slow
+
 SEEDS = st.integers(0, 2**31 - 2)
 
 
@@ -36,7 +38,6 @@ def tables(draw, min_rows=10, max_rows=40):
 # What training sees
 
 
-@pytest.mark.slow
 @settings(max_examples=20)
 @given(
     tables(),
@@ -54,7 +55,6 @@ def test_whole_weights_are_repeated_rows_and_zeros_none(table, seed, params):
     assert weighted.history_ == repeated.history_
 
 
-@pytest.mark.slow
 @settings(max_examples=15)
 @given(tables(), SEEDS, st.booleans())
 def test_the_order_of_rows_does_not_matter_to_training(table, seed, is_weighted):
@@ -67,7 +67,6 @@ def test_the_order_of_rows_does_not_matter_to_training(table, seed, is_weighted)
     assert_array_equal(fitted.predict_proba(X), shuffled.predict_proba(X))
 
 
-@pytest.mark.slow
 @settings(max_examples=15)
 @given(tables(), SEEDS, st.floats(1e-30, 1e30))
 def test_weights_count_only_relative_to_each_other(table, seed, factor):
@@ -90,7 +89,6 @@ LABELS = {
 }
 
 
-@pytest.mark.slow
 @settings(max_examples=16)
 @given(tables(), st.sampled_from(sorted(LABELS)))
 def test_labels_come_back_and_count_only_by_their_order(table, kind):
@@ -134,7 +132,6 @@ TYPES = [
 ]
 
 
-@pytest.mark.slow
 @settings(max_examples=28)
 @given(tables(), st.sampled_from([*TYPES, ">f8", ">i4"]))
 def test_numbers_of_any_type_are_trained_on_and_predicted_alike(table, dtype):
@@ -165,7 +162,6 @@ def layouts(X):
     }
 
 
-@pytest.mark.slow
 @settings(max_examples=27)
 @given(tables(), st.sampled_from(sorted(layouts(np.ones((1, 1))))))
 def test_the_layout_of_a_table_does_not_matter(table, name):
@@ -264,7 +260,6 @@ def drawn_by_hand(classifier, X):
     return np.broadcast_to(p, (max(classifier.n_samples, 1), *p.shape[1:]))
 
 
-@pytest.mark.slow
 @settings(max_examples=40)
 @given(tables(), shapes_of_networks())
 def test_draws_are_the_masked_network_in_double_precision(table, params):
@@ -288,7 +283,6 @@ def test_what_is_predicted_follows_from_the_draws(table, params):
     assert_allclose(fitted.predict_log_proba(X), np.log(proba), rtol=1e-6)
 
 
-@pytest.mark.slow
 @settings(max_examples=20)
 @given(tables(), shapes_of_networks())
 def test_measures_are_those_of_the_draws_within_their_bounds(table, params):
@@ -309,7 +303,6 @@ def test_measures_are_those_of_the_draws_within_their_bounds(table, params):
         assert column.max() <= most.get(name, np.log(k)) + 1e-6
 
 
-@pytest.mark.slow
 @settings(max_examples=12)
 @given(tables(), shapes_of_networks(), st.integers(1, 500), st.integers(0, 500))
 def test_the_size_of_chunks_and_of_kept_weights_does_not_matter(
@@ -339,7 +332,6 @@ def test_a_row_is_predicted_alike_alone_and_in_any_company(table, params, seed):
         assert_allclose(fitted.predict_proba(X[[row]]), proba[[row]], atol=1e-6)
 
 
-@pytest.mark.slow
 @settings(max_examples=20)
 @given(tables(), st.sampled_from([1e-45, 1e-38, 1e-20, 1e6, 1e12, 1e18]))
 def test_rows_of_any_finite_size_that_can_be_multiplied_have_probabilities(table, size):

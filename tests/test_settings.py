@@ -104,6 +104,7 @@ def of_float64(meta):
     return keras.Model(inputs, keras.layers.Dense(2, activation="softmax")(h))
 
 
+@pytest.mark.slow
 def test_a_network_in_double_precision_is_trained_and_drawn_from(moons):
     X, y = moons
     with set_in_keras("dtype_policy", "float64"):

@@ -108,6 +108,7 @@ def settings():
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", USES)
 def test_settings_of_the_process_stay_as_they_are(name):
     USES[name]()  # whatever is imported on first use

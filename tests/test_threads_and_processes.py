@@ -18,6 +18,8 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 
 from skmcdropout import MCDropoutClassifier, RejectingClassifier
 
+pytestmark = pytest.mark.slow
+
 X = np.random.RandomState(0).normal(size=(60, 4)) + np.arange(60)[:, None] % 3
 Y = np.arange(60) % 3
 
@@ -66,7 +68,6 @@ def alone():
     return [estimator.fit(X, Y).sample_proba(X) for estimator in estimators()]
 
 
-@pytest.mark.slow
 def test_fits_of_all_kinds_at_once_are_those_of_one_after_the_other(alone):
     for _ in range(2):
         fits = [lambda e=e: e.fit(X, Y).sample_proba(X) for e in estimators()]
@@ -144,7 +145,6 @@ def searched(**params):
     return search.fit(X, Y)
 
 
-@pytest.mark.slow
 def test_a_search_in_threads_is_that_of_one_after_the_other():
     expected = searched()
     with joblib.parallel_config("threading", n_jobs=4):
@@ -154,7 +154,6 @@ def test_a_search_in_threads_is_that_of_one_after_the_other():
     assert_array_equal(found.predict_proba(X), expected.predict_proba(X))
 
 
-@pytest.mark.slow
 def test_a_search_in_processes_within_processes_is_that_of_one_after_the_other():
     """Two workers, each with two fits at a time: scikit-learn's nested n_jobs."""
     rejecting = RejectingClassifier(
@@ -176,7 +175,6 @@ def fitted_and_predicted(classifier, table):
     )
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("method", ["spawn", "forkserver"])
 def test_a_process_gets_and_gives_classifiers(method):
     if method not in multiprocessing.get_all_start_methods():

@@ -80,6 +80,7 @@ def test_steps_are_those_of_keras(blobs, name):
         assert_allclose(our, their, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "parameters",
     [
@@ -411,6 +412,7 @@ def test_a_learning_rate_that_a_callback_lowered_stays_low(blobs):
     )
 
 
+@pytest.mark.slow
 def test_keras_callbacks_work(blobs, tmp_path):
     X, y = blobs
     path = tmp_path / "best.keras"

@@ -65,6 +65,7 @@ class Within(layers.Layer):
         return {**super().get_config(), "way": self.way}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["never", "if training", "by context"])
 def test_dropout_within_a_layer_is_drawn_when_keras_draws_it(way):
     x = keras.Input((8,))
@@ -189,6 +190,7 @@ def test_layers_derived_from_those_of_a_chain_do_what_they_do(layer):
     assert_allclose(predicted(network, X, n_samples=0), expected, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Layer 'sequential:UserWarning")
 def test_a_mask_given_to_a_nested_network_counts():
     x = keras.Input((6,), dtype="int32")
@@ -288,6 +290,7 @@ AUGMENTATIONS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "options"), AUGMENTATIONS)
 def test_augmentation_rests_when_predicting(name, options):
     if not hasattr(layers, name):
@@ -300,6 +303,7 @@ def test_augmentation_rests_when_predicting(name, options):
     assert_allclose(predicted(network, images, n_samples=0), expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_network_built_by_its_first_batch_takes_any_number_of_rows():
     network = keras.Sequential(
         [
