@@ -548,6 +548,7 @@ class Scaled(layers.Layer):
         return x * self.factor
 
 
+@pytest.mark.slow
 def test_state_outside_of_the_configuration_is_found_in_every_network_of_a_kind():
     for factor in (1.0, -3.0):
         layer = Scaled()

@@ -150,6 +150,7 @@ def changes(whole, seed, n):
             yield bytes(data)
 
 
+@pytest.mark.slow
 @quiet
 @pytest.mark.parametrize("kind_of_file", FORMATS)
 def test_a_file_that_was_altered_gives_no_other_predictions(
@@ -208,6 +209,7 @@ def plain():
     return mlp().fit(X, Y).predict_proba(X)
 
 
+@pytest.mark.slow
 @quiet
 @pytest.mark.parametrize(
     "change", ["emptied", "cut", "altered", "deleted", "made a folder"]

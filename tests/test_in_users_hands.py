@@ -191,6 +191,7 @@ def count_fits(monkeypatch):
     return fits
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("memory_type", ["path", "Memory"])
 def test_memory_trains_each_rate_and_fold_once(
     quick, moons, tmp_path, monkeypatch, memory_type

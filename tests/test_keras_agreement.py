@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras.layers import Dropout
-from lanes import fast
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.preprocessing import StandardScaler
 
 from skmcdropout import MCDropoutClassifier
 from skmcdropout._architecture import Architecture
 from skmcdropout._network import build_network, initial_weights
+
+pytestmark = pytest.mark.slow
 
 N_PASSES = 2000
 
@@ -37,7 +38,7 @@ NETWORKS = {
 }
 
 
-@pytest.fixture(params=fast("hidden dropout", among=NETWORKS), scope="module")
+@pytest.fixture(params=NETWORKS, scope="module")
 def fitted(request, digits):
     X, y = digits
     X = StandardScaler().fit_transform(X)
@@ -111,7 +112,6 @@ def test_training_starts_from_the_weights_of_the_keras_model(
         assert_array_equal(ours, theirs)
 
 
-@pytest.mark.slow
 def test_the_textbook_net_is_built_layer_by_layer(digits):
     X, y = digits
     classifier = MCDropoutClassifier(**NETWORKS["the textbook net"], epochs=1)

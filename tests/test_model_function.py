@@ -79,6 +79,7 @@ def classifier(model=convolutions, **parameters):
     return MCDropoutClassifier(model=model, **{**defaults, **parameters})
 
 
+@pytest.mark.slow
 def test_images_are_learned(images):
     X, y = images
     fitted = classifier(epochs=30, batch_size=16).fit(X[:200], y[:200])

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras_networks import N_ROWS, with_weights
-from lanes import fast
 from more_keras_networks import MORE_NETWORKS
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.utils.fixes import parse_version
@@ -22,9 +21,6 @@ N_PASSES, N_COPIES = 500, 100
 #: Layers that do something else in training beside the noise within them.
 OTHERWISE_IN_TRAINING = ("BatchNormalization", "SpectralNormalization", "Centred")
 
-#: Networks of the fast lane.
-FAST = "low rank adaptation", "tied weights", "bfloat16", "channels first"
-
 #: Every third, for each copy is tried anew.
 PICKLED = list(MORE_NETWORKS)[::3]
 
@@ -36,12 +32,15 @@ NEEDS_KERAS = {
     "a layer shared at two depths": ("3.10", "it can't be built from its config"),
 }
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:Layer 'sequential.*destroy the mask:UserWarning"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings(
+        "ignore:Layer 'sequential.*destroy the mask:UserWarning"
+    ),
+]
 
 
-@pytest.fixture(params=fast(*FAST, among=MORE_NETWORKS), scope="module")
+@pytest.fixture(params=MORE_NETWORKS, scope="module")
 def case(request):
     """A Keras network, its classifier, and rows."""
     needed, why = NEEDS_KERAS.get(request.param, ("3", ""))

@@ -23,9 +23,7 @@ FAST = (
     "residual",
     "nested",
     "several inputs by name",
-    "spatial dropout 1d",
     "gaussian noise",
-    "gaussian dropout",
     "alpha dropout",
 )
 

@@ -133,6 +133,7 @@ def test_global_seeds_change_nothing(moons):
         np.random.set_state(state[1])
 
 
+@pytest.mark.slow
 def test_two_threads_give_what_each_gives_alone(moons):
     X, y = moons
     seeds = [0, 1, 2, 3]

@@ -105,6 +105,7 @@ def test_masks_beside_the_weights_give_what_thinned_weights_give(
     classifier.set_params(n_samples=20)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("position", ["all", "hidden", 1])
 def test_weights_thinned_in_the_graph_are_those_thinned_before(
     digits, monkeypatch, position

@@ -27,6 +27,7 @@ def set_in_keras(setting, value):
         getattr(keras.config, f"set_{setting}")(before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "option",
     [

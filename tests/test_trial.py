@@ -131,6 +131,7 @@ def test_a_model_whose_call_takes_no_training_has_nothing_to_sample():
     assert_allclose(classifier.predict_proba(X), network(X), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_layers_of_one_seed_drop_the_same_units_as_in_keras():
     """Two equal branches, one taken from the other: nothing is left of them."""
 
