@@ -237,6 +237,7 @@ def test_an_entry_of_the_memory_that_was_damaged_is_trained_again(
         assert_array_equal(cached_fit(tmp_path), plain)
 
 
+@pytest.mark.slow
 @quiet
 def test_altered_entries_of_the_memory_give_no_other_predictions(tmp_path, plain):
     cached_fit(tmp_path)

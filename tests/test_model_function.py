@@ -120,6 +120,7 @@ def test_parameters_are_parameters():
     assert "model__kernel_size" not in estimator.get_params()
 
 
+@pytest.mark.slow
 def test_in_a_pipeline_that_shapes_rows(digits):
     X, y = digits
     shape = FunctionTransformer(lambda X: X.reshape(-1, 8, 8))

@@ -156,6 +156,7 @@ def test_a_pickled_copy_predicts_the_same(case):
     assert_array_equal(copied.predict_proba(X), classifier.predict_proba(X))
 
 
+@pytest.mark.slow
 def test_the_network_of_the_user_stays_as_it_was(case):
     network, classifier, X = case
     layers = network._flatten_layers()

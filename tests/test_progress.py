@@ -86,6 +86,7 @@ def test_epochs_are_subtasks_of_the_fit(moons):
     ]
 
 
+@pytest.mark.slow
 @needs_callbacks
 @pytest.mark.parametrize("params", [{}, {"model": build}], ids=["mlp", "model"])
 def test_a_callback_sees_the_classifier_as_if_fit_had_ended_there(moons, params):
@@ -172,6 +173,7 @@ def test_a_scoring_monitor_scores_each_epoch_with_the_weights_of_the_fit(moons):
     assert last == clf.score(X, y, weights)
 
 
+@pytest.mark.slow
 @needs_callbacks
 def test_a_progress_bar_shows_epochs_within_a_search_over_pipelines(moons, capsys):
     callback = pytest.importorskip("sklearn.callback")

@@ -80,6 +80,7 @@ def test_rejected_rows_get_the_label_for_them(moons, labels, reject_label):
     assert {str(label) for label in predicted[~accepted]} == {str(reject_label)}
 
 
+@pytest.mark.slow
 def test_the_risk_is_at_most_what_is_allowed_and_the_coverage_the_largest(moons):
     X, y = moons
     allowed = [0.0, 0.02, 0.05, 0.5]

@@ -221,6 +221,7 @@ def test_networks_of_all_widths_and_numbers_of_draws_share_one_compilation(blobs
     assert _sampling.compiled_chain.cache_info().misses == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_classes", [2, 3, 100])
 @pytest.mark.parametrize("n_draws", [1, 127, 128, 129, 20_000])
 def test_means_keep_their_precision_for_any_number_of_draws(n_draws, n_classes):

@@ -111,6 +111,7 @@ def test_weighted_loss_is_that_of_keras(blobs):
     assert_allclose(ours.model_.get_weights()[0], network.get_weights()[0], atol=1e-4)
 
 
+@pytest.mark.slow
 def test_alpha_is_the_penalty_of_scikit_learns_mlp(blobs):
     """alpha / 2 times the squared weights, divided by the rows of a batch."""
     X, y = blobs

@@ -184,6 +184,7 @@ class Doubling(layers.Flatten):
         return 2 * super().call(x)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layer", [ScaledTanh, Doubling])
 def test_layers_derived_from_those_of_a_chain_do_what_they_do(layer):
     network = in_line(layers.Dropout(0.2), layers.Dense(6), layer())
