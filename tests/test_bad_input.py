@@ -102,6 +102,7 @@ ENGINES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ENGINES)
 def test_no_probability_is_nan(name):
     """Whether sums overflow depends on the order they are added up in."""

@@ -186,6 +186,7 @@ def fitted():
     return MCDropoutClassifier(model=good, epochs=1, n_samples=7).fit(X, Y)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BAD_FITS)
 def test_bad_models(fitted, name):
     parameters, message = BAD_FITS[name]
@@ -547,6 +548,7 @@ class Scaled(layers.Layer):
         return x * self.factor
 
 
+@pytest.mark.slow
 def test_state_outside_of_the_configuration_is_found_in_every_network_of_a_kind():
     for factor in (1.0, -3.0):
         layer = Scaled()

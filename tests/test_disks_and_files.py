@@ -150,6 +150,7 @@ def changes(whole, seed, n):
             yield bytes(data)
 
 
+@pytest.mark.slow
 @quiet
 @pytest.mark.parametrize("kind_of_file", FORMATS)
 def test_a_file_that_was_altered_gives_no_other_predictions(
@@ -208,6 +209,7 @@ def plain():
     return mlp().fit(X, Y).predict_proba(X)
 
 
+@pytest.mark.slow
 @quiet
 @pytest.mark.parametrize(
     "change", ["emptied", "cut", "altered", "deleted", "made a folder"]
@@ -235,6 +237,7 @@ def test_an_entry_of_the_memory_that_was_damaged_is_trained_again(
         assert_array_equal(cached_fit(tmp_path), plain)
 
 
+@pytest.mark.slow
 @quiet
 def test_altered_entries_of_the_memory_give_no_other_predictions(tmp_path, plain):
     cached_fit(tmp_path)

@@ -67,6 +67,7 @@ def cluster():
         yield client
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_a_grid_search_on_a_dask_cluster_is_that_on_one_machine(digits, cluster):
     import joblib
@@ -86,6 +87,7 @@ def test_a_grid_search_on_a_dask_cluster_is_that_on_one_machine(digits, cluster)
     assert_allclose(search.predict_proba(X), expected.predict_proba(X), atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_dask_arrays_are_predicted_block_by_block(digits, cluster):
     import dask.array as da
@@ -101,6 +103,7 @@ def test_dask_arrays_are_predicted_block_by_block(digits, cluster):
     assert_allclose(unsure.compute(), fitted.predict_uncertainty(X), atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_dask_dataframes_are_predicted_partition_by_partition(digits, cluster):
     dd = pytest.importorskip("dask.dataframe", reason="Dask is not installed")
@@ -116,6 +119,7 @@ def test_dask_dataframes_are_predicted_partition_by_partition(digits, cluster):
     assert_allclose(unsure.compute(), fitted.predict_uncertainty(frame), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_parts_of_data_that_does_not_fit_reach_the_accuracy_of_fit(digits):
     X, X_test, y, y_test = train_test_split(*digits, random_state=0)
     whole = clone(NETWORK).fit(X, y)

@@ -120,6 +120,7 @@ def test_a_softmax_by_operations_and_layers_is_read():
         assert_allclose(proba.sum(axis=1), 1, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_what_the_last_layer_does_not_say_must_be_said():
     x = keras.Input((4,))
     z = layers.Dense(3)(layers.Dropout(0.2)(x))
@@ -168,6 +169,7 @@ def test_it_goes_where_fitted_classifiers_go(trained, digits):
     assert calibrated.fit(X, y).score(X, y) > 0.9
 
 
+@pytest.mark.slow
 def test_any_length_of_sequence():
     x = keras.Input((None, 3))
     h = layers.GRU(4, dropout=0.2, recurrent_dropout=0.2)(x)
@@ -221,6 +223,7 @@ def test_a_lambda_layer_is_used_but_not_loaded_unasked():
         loaded.predict_proba(np.eye(4))
 
 
+@pytest.mark.slow
 def test_classes_of_the_user_travel_with_the_pickle(predicted_elsewhere):
     """To a process where nothing has registered them."""
     network, X = NETWORKS["a layer of layers"]()
@@ -228,6 +231,7 @@ def test_classes_of_the_user_travel_with_the_pickle(predicted_elsewhere):
     assert_array_equal(predicted_elsewhere(classifier, X), classifier.predict_proba(X))
 
 
+@pytest.mark.slow
 def test_an_adapted_normalization_is_kept(digits):
     X, y = digits
     normalize = layers.Normalization()
@@ -266,6 +270,7 @@ def test_the_last_activation_is_that_of_the_output():
     assert_allclose(proba.sum(axis=1), 1, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_subclassed_model_is_trained_again_and_stays_frozen():
     network, X = NETWORKS["subclassed"]()
     network.hidden.trainable = False
@@ -280,6 +285,7 @@ def test_a_subclassed_model_is_trained_again_and_stays_frozen():
     assert clone(classifier).fit(X, y).n_iter_ == 2
 
 
+@pytest.mark.slow
 def test_threads_predict_the_same():
     network, X = NETWORKS["multi head attention"]()
     classifier = MCDropoutClassifier.from_keras(with_weights(network), random_state=0)
@@ -324,6 +330,7 @@ def test_outputs_said_to_be_logits_may_have_any_loss():
     classifier.set_params(epochs=1).fit(X, np.arange(20) % 3)
 
 
+@pytest.mark.slow
 def test_networks_adapted_to_other_data_do_not_share_a_trainer():
     """Normalization holds what it adapted to as constants of a compiled step."""
     X = np.random.RandomState(0).normal(size=(60, 4)).astype(np.float32)

@@ -60,6 +60,7 @@ def test_cross_validation(quick, moons):
     assert_allclose(-result["test_neg_log_loss"].mean(), log_loss(y, proba), rtol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_grid_search_over_rate_and_draws(quick, moons, n_jobs):
     X, y = moons
@@ -191,6 +192,7 @@ def count_fits(monkeypatch):
     return fits
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("memory_type", ["path", "Memory"])
 def test_memory_trains_each_rate_and_fold_once(
     quick, moons, tmp_path, monkeypatch, memory_type
@@ -214,6 +216,7 @@ def test_memory_trains_each_rate_and_fold_once(
     assert len(fits) == 4 + 12 + 2  # not determined by what could be hashed
 
 
+@pytest.mark.slow
 def test_another_process_finds_what_was_trained(quick, moons, tmp_path):
     X, y = moons
     np.savez(tmp_path / "data.npz", X=X, y=y)

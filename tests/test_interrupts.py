@@ -26,6 +26,8 @@ from skmcdropout._fitting import fit as fitting
 from skmcdropout._training.trainer import GraphTrainer
 from skmcdropout._utils.interrupts import interrupts_held
 
+pytestmark = pytest.mark.slow
+
 X = np.random.RandomState(0).normal(size=(40, 4)) + np.arange(40)[:, None] % 3
 Y = np.arange(40) % 3
 OTHER_X, OTHER_Y = X[::-1, :2] * 3, (Y + 1) % 2

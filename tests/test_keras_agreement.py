@@ -10,6 +10,8 @@ from sklearn.preprocessing import StandardScaler
 from skmcdropout import MCDropoutClassifier
 from skmcdropout._networks.perceptron import Perceptron, build_network
 
+pytestmark = pytest.mark.slow
+
 N_PASSES = 2000
 
 NETWORKS = {

@@ -103,6 +103,7 @@ def test_a_rate_out_of_range_is_refused():
         MCDropout(1.5)
 
 
+@pytest.mark.slow
 def test_a_network_with_it_is_trained_and_drawn_from():
     X, y = np.random.RandomState(0).normal(size=(60, 5)), np.arange(60) % 3
     fitted = MCDropoutClassifier(
@@ -136,6 +137,7 @@ print(keras.backend.backend())
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
 def test_on_every_backend(backend, tmp_path):
     if importlib.util.find_spec(backend) is None:

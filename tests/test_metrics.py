@@ -57,6 +57,7 @@ def test_the_area_is_the_mean_risk_over_the_rows():
     assert_allclose(aurc(TRUE, PREDICTED, UNCERTAINTY), np.mean(risks))
 
 
+@pytest.mark.slow
 def test_ties_count_as_the_mean_over_all_their_orders():
     shuffled = np.random.RandomState(1)
     areas = [aurc(TRUE, PREDICTED, TIED + 1e-6 * shuffled.rand(N)) for _ in range(2000)]

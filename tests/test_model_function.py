@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
+from lanes import fast
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, cross_val_score
@@ -79,6 +80,7 @@ def classifier(model=convolutions, **parameters):
     return MCDropoutClassifier(model=model, **{**defaults, **parameters})
 
 
+@pytest.mark.slow
 def test_images_are_learned(images):
     X, y = images
     fitted = classifier(epochs=30, batch_size=16).fit(X[:200], y[:200])
@@ -87,6 +89,7 @@ def test_images_are_learned(images):
     assert fitted.sample_proba(X).shape == (20, N_ROWS, 10)
 
 
+@pytest.mark.slow
 def test_the_textbook_net_on_images_of_28_by_28(images):
     X, y = images
     X = np.pad(np.kron(X, np.ones((1, 3, 3), np.float32)), ((0, 0), (2, 2), (2, 2)))
@@ -100,6 +103,7 @@ def test_the_textbook_net_on_images_of_28_by_28(images):
     assert_allclose(no_draws.predict_proba(X), expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_parameters_of_the_function_are_searched_over(images):
     grid = {"model__filters": [1, 6], "dropout_rate": [0.1, 0.4], "n_samples": [0, 10]}
     search = GridSearchCV(classifier(), grid, cv=2, error_score="raise").fit(*images)
@@ -117,6 +121,7 @@ def test_parameters_are_parameters():
     assert "model__kernel_size" not in estimator.get_params()
 
 
+@pytest.mark.slow
 def test_in_a_pipeline_that_shapes_rows(digits):
     X, y = digits
     shape = FunctionTransformer(lambda X: X.reshape(-1, 8, 8))
@@ -217,7 +222,7 @@ LOSSES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", fast("none", among=LOSSES))
 def test_training_is_that_of_keras_with_the_loss_and_optimizer_of_the_model(
     images, name
 ):
@@ -243,6 +248,7 @@ def test_training_is_that_of_keras_with_the_loss_and_optimizer_of_the_model(
         assert_allclose(mine, keras_own, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_batch_normalization_is_trained_as_by_keras(images):
     X, y = images
     network = textbook({"n_classes_": 10}, dropout_rate=0.0)
@@ -258,6 +264,7 @@ def test_batch_normalization_is_trained_as_by_keras(images):
         assert_allclose(mine, keras_own, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_training_goes_on(images):
     X, y = images
     going_on = classifier(warm_start=True).fit(X, y).fit(X, y)
@@ -268,6 +275,7 @@ def test_training_goes_on(images):
     assert going_on.model_.layers[2].rate == 0.5
 
 
+@pytest.mark.slow
 def test_going_on_with_another_rate_given_by_the_function(images):
     X, y = images
     model = functools.partial(convolutions, kernel_size=3)
@@ -286,6 +294,7 @@ def test_partial_fits_are_epochs(images):
     assert_array_equal(parts.predict_proba(X), classifier().fit(X, y).predict_proba(X))
 
 
+@pytest.mark.slow
 def test_early_stopping_and_callbacks(images):
     X, y = images
     stopped = classifier(early_stopping=True, n_iter_no_change=1, epochs=200).fit(X, y)
@@ -300,6 +309,7 @@ def test_early_stopping_and_callbacks(images):
     assert_allclose(watched.score(X, y), classifier().fit(X, y).score(X, y), atol=0.1)
 
 
+@pytest.mark.slow
 def test_memory_trains_each_network_once(images, tmp_path, monkeypatch):
     X, y = images
     trained = []
@@ -323,6 +333,7 @@ def test_memory_trains_each_network_once(images, tmp_path, monkeypatch):
     assert other.model_.layers[0].filters == 2
 
 
+@pytest.mark.slow
 def test_several_inputs_as_a_dict_or_one_after_the_other(images):
     X, y = images
     table = X.reshape(-1, 64)
@@ -346,6 +357,7 @@ def recurrent(meta, dropout_rate=0.2):
     return keras.Model(x, layers.Dense(meta["n_classes_"], activation="softmax")(h))
 
 
+@pytest.mark.slow
 def test_sequences(images):
     X, y = images
     fitted = classifier(recurrent, epochs=40, batch_size=16, learning_rate=0.01)
@@ -355,6 +367,7 @@ def test_sequences(images):
     assert fitted.predict_proba(X[:, :5]).shape == (N_ROWS, 10)  # of any length
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", [convolutions, textbook, recurrent])
 def test_a_pickled_copy_predicts_and_goes_on_the_same(images, model):
     X, y = images
@@ -367,12 +380,14 @@ def test_a_pickled_copy_predicts_and_goes_on_the_same(images, model):
     )
 
 
+@pytest.mark.slow
 def test_another_process_predicts_the_same(images, predicted_elsewhere):
     X, y = images
     fitted = classifier(convolutions).fit(X, y)
     assert_array_equal(predicted_elsewhere(fitted, X), fitted.predict_proba(X))
 
 
+@pytest.mark.slow
 def test_one_compiled_trainer_serves_all_folds(images):
     from skmcdropout._training import trainer_pool
 

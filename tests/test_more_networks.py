@@ -32,9 +32,12 @@ NEEDS_KERAS = {
     "a layer shared at two depths": ("3.10", "it can't be built from its config"),
 }
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:Layer 'sequential.*destroy the mask:UserWarning"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings(
+        "ignore:Layer 'sequential.*destroy the mask:UserWarning"
+    ),
+]
 
 
 @pytest.fixture(params=MORE_NETWORKS, scope="module")

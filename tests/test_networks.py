@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras_networks import N_ROWS, NETWORKS, with_weights
+from lanes import fast
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skmcdropout import MCDropoutClassifier
@@ -17,8 +18,18 @@ from skmcdropout._networks.keras_backend import seeded_generators
 
 N_PASSES = 2000
 
+#: Networks of the fast lane.
+FAST = (
+    "mlp",
+    "residual",
+    "nested",
+    "several inputs by name",
+    "gaussian noise",
+    "alpha dropout",
+)
 
-@pytest.fixture(params=NETWORKS, scope="module")
+
+@pytest.fixture(params=fast(*FAST, among=NETWORKS), scope="module")
 def case(request):
     """A Keras network, its classifier, and rows."""
     with seeded_generators(0):  # of the masks of Keras, that we are compared with
@@ -145,6 +156,7 @@ def test_a_pickled_copy_predicts_the_same(case):
     assert_array_equal(copied.predict_proba(X), classifier.predict_proba(X))
 
 
+@pytest.mark.slow
 def test_the_network_of_the_user_stays_as_it_was(case):
     network, classifier, X = case
     layers = network._flatten_layers()
@@ -173,7 +185,7 @@ IN_A_CHAIN = {
 }
 
 
-@pytest.mark.parametrize("name", IN_A_CHAIN)
+@pytest.mark.parametrize("name", fast("one sigmoid", among=IN_A_CHAIN))
 def test_a_chain_of_dense_layers_draws_what_the_graph_draws(name, monkeypatch):
     """Two ways to the same draws: masks folded into weights, and layer by layer."""
     network, X = NETWORKS[name]()
@@ -192,6 +204,7 @@ def test_a_chain_of_dense_layers_draws_what_the_graph_draws(name, monkeypatch):
     assert_allclose(draws(False), expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_what_comes_before_the_noise_is_computed_once():
     """A layer that counts its rows sees each row once, whatever the draws."""
     seen = []
@@ -228,6 +241,7 @@ def made(monkeypatch):
     return made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["convolutions", "logits", "gru"])
 def test_one_compiled_network_draws_for_all_of_its_kind(name, made):
     network, X = NETWORKS[name]()
@@ -292,6 +306,7 @@ def mixed(policy):
         keras.config.set_dtype_policy(before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "pair",
     [
@@ -329,6 +344,7 @@ class Global(keras.layers.Layer):
         return FACTOR * x
 
 
+@pytest.mark.slow
 def test_code_of_the_user_is_compiled_for_each_classifier(monkeypatch):
     network = with_weights(dense_network(Global()))
     X = np.ones((4, 3), np.float32)
@@ -341,6 +357,7 @@ def test_code_of_the_user_is_compiled_for_each_classifier(monkeypatch):
     assert abs(expected[0] - expected[1]).max() > 0.01
 
 
+@pytest.mark.slow
 def test_a_classifier_keeps_what_was_compiled_for_it_however_many_there_are(made):
     X = np.ones((4, 3), np.float32)
     classifiers = [

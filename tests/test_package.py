@@ -5,6 +5,8 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
+import pytest
+
 import skmcdropout
 
 PACKAGE = Path(skmcdropout.__file__).parent
@@ -16,6 +18,7 @@ def run(code):
     ).stdout
 
 
+@pytest.mark.slow
 def test_importing_does_not_import_tensorflow():
     heavy = run(
         "import sys, skmcdropout; from sklearn.base import clone;"
@@ -33,6 +36,7 @@ def test_the_types_are_published():
     assert (PACKAGE / "py.typed").exists()
 
 
+@pytest.mark.slow
 def test_scikeras_leaves_keras_as_it_was():
     code = (
         "import keras\n"
@@ -70,6 +74,7 @@ print(peak() - before - result.nbytes / 2**20)
 """
 
 
+@pytest.mark.slow
 def test_predictions_of_a_million_rows_hold_less_than_256_megabytes():
     for wanted in ("predict_proba", "all"):
         out = subprocess.run(

@@ -99,6 +99,7 @@ def told_by_the_function(optimizer):
     return seen, classifier.fit(X, Y).predict_proba(X)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", OPTIMIZERS)
 def test_a_model_function_is_given_the_optimizer_to_compile_with(kind):
     seen, proba = told_by_the_function(OPTIMIZERS[kind])
@@ -130,6 +131,7 @@ class Keeper(keras.callbacks.Callback):
         self.seen = keras.ops.convert_to_numpy(self.model(rows, training=False))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("params", [{}, {"model": build, "hidden_layer_sizes": (200,)}])
 def test_callbacks_may_save_load_and_call_the_model_they_are_shown(tmp_path, params):
     keeper = Keeper(tmp_path / "kept.weights.h5")

@@ -64,6 +64,7 @@ def test_a_shallow_copy_shares_what_was_learned_until_one_is_trained(fitted, moo
     assert_array_equal(fitted.predict_proba(X), before)
 
 
+@pytest.mark.slow
 def test_another_process_predicts_the_same(fitted, moons, predicted_elsewhere):
     X, _ = moons
     assert_array_equal(predicted_elsewhere(fitted, X), fitted.predict_proba(X))
@@ -190,6 +191,7 @@ def test_custom_layers_as_keras_teaches_them_are_loaded(moons):
         assert_array_equal(copied.predict_proba(X), classifier.predict_proba(X))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["mlp", "pipeline", "network", "rejecting"])
 def test_skops_loads_it_trusting_our_own_classes_alone(moons, tmp_path, kind):
     skops = pytest.importorskip("skops.io", reason="skops is not installed")
@@ -272,6 +274,7 @@ def test_the_checksum_is_of_values_not_of_how_they_are_held():
     assert checksum({"b": True}) != checksum({"b": 1})
 
 
+@pytest.mark.slow
 def test_what_is_fitted_takes_no_memory_along(moons, tmp_path):
     unfitted = MCDropoutClassifier((4,), epochs=1, random_state=0, memory=str(tmp_path))
     assert pickle.loads(pickle.dumps(unfitted)).memory == str(tmp_path)

@@ -81,6 +81,7 @@ def test_epochs_are_subtasks_of_the_fit(moons):
     ]
 
 
+@pytest.mark.slow
 @needs_callbacks
 @pytest.mark.parametrize("params", [{}, {"model": build}], ids=["mlp", "model"])
 def test_a_callback_sees_the_classifier_as_if_fit_had_ended_there(moons, params):
@@ -167,6 +168,7 @@ def test_a_scoring_monitor_scores_each_epoch_with_the_weights_of_the_fit(moons):
     assert last == clf.score(X, y, weights)
 
 
+@pytest.mark.slow
 @needs_callbacks
 def test_a_progress_bar_shows_epochs_within_a_search_over_pipelines(moons, capsys):
     callback = pytest.importorskip("sklearn.callback")
@@ -217,6 +219,7 @@ def test_what_the_memory_lost_is_told_once(moons, tmp_path, monkeypatch):
     assert next(checksums) == 2  # one made when it was trained, one when looked at
 
 
+@pytest.mark.slow
 @needs_callbacks
 def test_code_in_the_network_may_be_run_for_callbacks(moons):
     def with_code(meta, dropout_rate):

@@ -64,6 +64,7 @@ def masked_products(chain, X, masks):
     return np.array(draws)
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(chains(), SEEDS, st.integers(0, 6), SAMPLING, st.sampled_from(["in", "beside"]))
 def test_a_thinned_chain_gives_the_products_of_masked_rows(
@@ -105,6 +106,7 @@ def test_wide_draws_give_the_products_of_masked_rows_in_any_groups(
     assert shares[-1] == 1
 
 
+@pytest.mark.slow
 @settings(max_examples=10)
 @given(chains(), st.integers(1, 2000))
 def test_the_size_of_chunks_does_not_matter(drawn, chunk_floats):

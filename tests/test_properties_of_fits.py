@@ -13,6 +13,8 @@ from skmcdropout import MCDropoutClassifier, uncertainty
 from skmcdropout._drawing import chain_engine, chunks
 from skmcdropout._drawing.masks import dropout_masks
 
+pytestmark = pytest.mark.slow
+
 SEEDS = st.integers(0, 2**31 - 2)
 
 

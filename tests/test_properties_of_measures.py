@@ -16,6 +16,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from skmcdropout import metrics, uncertainty
 from skmcdropout.uncertainty import MEASURES
 
+pytestmark = pytest.mark.slow
+
 
 @st.composite
 def draws_of_probabilities(draw):

@@ -16,6 +16,7 @@ from skmcdropout.metrics import risk_at_coverage
 NETWORK = MCDropoutClassifier((20,), epochs=10, n_samples=20, random_state=0)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The least populated class in y has only")
 @parametrize_with_checks(
     [
@@ -79,6 +80,7 @@ def test_rejected_rows_get_the_label_for_them(moons, labels, reject_label):
     assert {str(label) for label in predicted[~accepted]} == {str(reject_label)}
 
 
+@pytest.mark.slow
 def test_the_risk_is_at_most_what_is_allowed_and_the_coverage_the_largest(moons):
     X, y = moons
     allowed = [0.0, 0.02, 0.05, 0.5]
@@ -102,6 +104,7 @@ def test_a_fitted_classifier_is_only_given_a_threshold(moons):
     assert_allclose(rejecting.accept(X[200:]).mean(), 0.7, atol=0.011)
 
 
+@pytest.mark.slow
 def test_pipelines_searches_and_measures(moons):
     X, y = moons
     pipeline = make_pipeline(StandardScaler(), NETWORK)

@@ -25,6 +25,7 @@ print(np.float64(clf.predict_proba(X)).sum(axis=0)[0].hex())
 """
 
 
+@pytest.mark.slow
 def test_same_in_every_process():
     outputs = {
         subprocess.run(
@@ -91,6 +92,7 @@ def generator_states():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("random_state", [None, 0])
 @pytest.mark.parametrize(
     "parameters",
@@ -131,6 +133,7 @@ def test_global_seeds_change_nothing(moons):
         np.random.set_state(state[1])
 
 
+@pytest.mark.slow
 def test_two_threads_give_what_each_gives_alone(moons):
     X, y = moons
     seeds = [0, 1, 2, 3]

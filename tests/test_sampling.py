@@ -101,6 +101,7 @@ def test_masks_beside_the_weights_give_what_thinned_weights_give(
     classifier.set_params(n_samples=20)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("position", ["all", "hidden", 1])
 def test_weights_thinned_in_the_graph_are_those_thinned_before(
     digits, monkeypatch, position
@@ -214,6 +215,7 @@ def test_networks_of_all_widths_and_numbers_of_draws_share_one_compilation(blobs
     assert thinned.compiled_chain.cache_info().misses == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_classes", [2, 3, 100])
 @pytest.mark.parametrize("n_draws", [1, 127, 128, 129, 20_000])
 def test_means_keep_their_precision_for_any_number_of_draws(n_draws, n_classes):

@@ -27,6 +27,7 @@ def set_in_keras(setting, value):
         getattr(keras.config, f"set_{setting}")(before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "option",
     [
@@ -71,6 +72,7 @@ SETTINGS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("setting", "value"), SETTINGS)
 @pytest.mark.parametrize(
     "parameters",
@@ -103,6 +105,7 @@ def of_float64(meta):
     return keras.Model(inputs, keras.layers.Dense(2, activation="softmax")(h))
 
 
+@pytest.mark.slow
 def test_a_network_in_double_precision_is_trained_and_drawn_from(moons):
     X, y = moons
     with set_in_keras("dtype_policy", "float64"):
@@ -132,6 +135,7 @@ def n_graphs():
     return sum(isinstance(thing, tf.Graph) for thing in gc.get_objects())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["callbacks", "another alpha"])
 def test_graphs_of_trainers_that_are_gone_are_gone(kind, moons):
     """Each holds some 3 MB."""
@@ -152,6 +156,7 @@ def test_graphs_of_trainers_that_are_gone_are_gone(kind, moons):
     assert n_graphs() <= before + 2
 
 
+@pytest.mark.slow
 def test_kernels_of_what_is_gone_are_let_go_and_the_rest_still_works(
     moons, moons_classifier, monkeypatch
 ):

@@ -16,8 +16,14 @@ ESTIMATORS = [
 ]
 
 
-@parametrize_with_checks(ESTIMATORS)
+@parametrize_with_checks(ESTIMATORS[:1])
 def test_scikit_learn_check(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.slow
+@parametrize_with_checks(ESTIMATORS[1:])
+def test_scikit_learn_check_of_other_parameters(estimator, check):
     check(estimator)
 
 
@@ -42,6 +48,7 @@ def residual_network(meta):
     return keras.Model(x, keras.layers.Dense(meta["n_classes_"])(h))
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
 @pytest.mark.parametrize(
     "parameters",

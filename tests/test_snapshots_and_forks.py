@@ -121,6 +121,7 @@ def outcome(method, before, work, tmp_path):
 posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows does not fork")
 
 
+@pytest.mark.slow
 @posix
 @pytest.mark.parametrize(
     "work",
@@ -140,11 +141,13 @@ def test_a_fork_after_a_prediction_is_an_error_with_the_remedy(work, tmp_path):
         assert "'spawn' or 'forkserver'" in line
 
 
+@pytest.mark.slow
 @posix
 def test_a_fork_before_anything_has_run_works(tmp_path):
     assert outcome("fork", "", "quick.fit(X, y).predict(X)", tmp_path) == ["worked"] * 2
 
 
+@pytest.mark.slow
 def test_spawned_processes_work_after_a_prediction(tmp_path):
     before = "if __name__ == '__main__': quick.fit(X, y).predict(X)"
     work = "quick.fit(X, y).predict(X)"

@@ -108,6 +108,7 @@ def settings():
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", USES)
 def test_settings_of_the_process_stay_as_they_are(name):
     USES[name]()  # whatever is imported on first use
@@ -117,6 +118,7 @@ def test_settings_of_the_process_stay_as_they_are(name):
     assert {n for n in before if before[n] != after[n]} == set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", USES)
 def test_no_file_is_left_in_the_folder_or_among_temporary_files(
     name, tmp_path, monkeypatch
@@ -150,6 +152,7 @@ def test_the_fixture_that_forbids_connections_does(no_network):
         s.connect(("localhost", 9))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", USES)
 def test_no_connection_is_opened(name, no_network):
     USES[name]()

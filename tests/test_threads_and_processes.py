@@ -18,6 +18,8 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 
 from skmcdropout import MCDropoutClassifier, RejectingClassifier
 
+pytestmark = pytest.mark.slow
+
 X = np.random.RandomState(0).normal(size=(60, 4)) + np.arange(60)[:, None] % 3
 Y = np.arange(60) % 3
 

@@ -6,6 +6,7 @@ from contextlib import redirect_stdout
 import keras
 import numpy as np
 import pytest
+from lanes import fast
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.utils._param_validation import InvalidParameterError
@@ -71,7 +72,7 @@ def full_batch(**parameters):
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("name", fast("adam", among=OPTIMIZERS))
 def test_steps_are_those_of_keras(blobs, name):
     X, y = blobs
     ours = full_batch(optimizer=OPTIMIZERS[name]).fit(X, y)
@@ -83,6 +84,7 @@ def test_steps_are_those_of_keras(blobs, name):
         assert_allclose(our, their, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "parameters",
     [
@@ -113,6 +115,7 @@ def test_weighted_loss_is_that_of_keras(blobs):
     assert_allclose(ours.model_.get_weights()[0], network.get_weights()[0], atol=1e-4)
 
 
+@pytest.mark.slow
 def test_alpha_is_the_penalty_of_scikit_learns_mlp(blobs):
     """alpha / 2 times the squared weights, divided by the rows of a batch."""
     X, y = blobs
@@ -204,6 +207,7 @@ def test_early_stopping_weighs_the_validation_rows(blobs):
     assert_array_equal(a.predict_proba(X), b.predict_proba(X))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "parameters",
     [
@@ -366,6 +370,7 @@ def test_hooks_of_an_instance_are_called_and_can_stop_within_an_epoch(blobs):
     assert classifier.n_iter_ == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
     [
@@ -392,6 +397,7 @@ def test_going_on_with_other_parameters(blobs, change, is_back):
     assert 0 < moved < 0.5
 
 
+@pytest.mark.slow
 def test_a_learning_rate_that_a_callback_lowered_stays_low(blobs):
     def lowered(**parameters):
         callback = keras.callbacks.ReduceLROnPlateau(
@@ -411,6 +417,7 @@ def test_a_learning_rate_that_a_callback_lowered_stays_low(blobs):
     )
 
 
+@pytest.mark.slow
 def test_keras_callbacks_work(blobs, tmp_path):
     X, y = blobs
     path = tmp_path / "best.keras"
@@ -526,6 +533,7 @@ def test_one_compilation_serves_all_widths_rates_and_learning_rates(blobs, monke
     assert len(made) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "parameters",
     [{}, {"batch_normalization": True, "early_stopping": True}, {"max_norm": 0.5}],
@@ -543,6 +551,7 @@ def test_a_trainer_forgets_the_networks_before(blobs, monkeypatch, parameters):
     assert_array_equal(again, first)
 
 
+@pytest.mark.slow
 def test_few_trainers_are_kept(blobs):
     for activation in sorted(ELEMENTWISE):
         MCDropoutClassifier((3,), activation, epochs=1).fit(*blobs)

@@ -65,6 +65,7 @@ class Within(layers.Layer):
         return {**super().get_config(), "way": self.way}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["never", "if training", "by context"])
 def test_dropout_within_a_layer_is_drawn_when_keras_draws_it(way):
     x = keras.Input((8,))
@@ -96,6 +97,7 @@ def decorated(meta=None):
     return network
 
 
+@pytest.mark.slow
 def test_what_tensorflow_has_compiled_is_drawn_from_and_trained():
     network = decorated()
     network(X)
@@ -129,6 +131,7 @@ def test_a_model_whose_call_takes_no_training_has_nothing_to_sample():
     assert_allclose(classifier.predict_proba(X), network(X), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_layers_of_one_seed_drop_the_same_units_as_in_keras():
     """Two equal branches, one taken from the other: nothing is left of them."""
 
@@ -159,6 +162,7 @@ class Slow(layers.Layer):
         return x
 
 
+@pytest.mark.slow
 def test_a_network_stays_as_it_is_when_threads_make_classifiers_of_it():
     network = in_line(layers.Dense(5), Slow(), MCDropout(0.3))
     before = [sorted(vars(layer)) for layer in network._flatten_layers()]
@@ -180,6 +184,7 @@ class Doubling(layers.Flatten):
         return 2 * super().call(x)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layer", [ScaledTanh, Doubling])
 def test_layers_derived_from_those_of_a_chain_do_what_they_do(layer):
     network = in_line(layers.Dropout(0.2), layers.Dense(6), layer())
@@ -187,6 +192,7 @@ def test_layers_derived_from_those_of_a_chain_do_what_they_do(layer):
     assert_allclose(predicted(network, X, n_samples=0), expected, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Layer 'sequential:UserWarning")
 def test_a_mask_given_to_a_nested_network_counts():
     x = keras.Input((6,), dtype="int32")
@@ -227,6 +233,7 @@ def test_integers_beyond_single_precision_stay_exact():
         predicted(network, ids + 2**60)
 
 
+@pytest.mark.slow
 def test_adapted_layers_keep_what_they_adapted_to():
     age = np.random.RandomState(0).uniform(18, 90, (200, 1)).astype(np.float32)
     y = (age[:, 0] > 50).astype(int)
@@ -285,6 +292,7 @@ AUGMENTATIONS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "options"), AUGMENTATIONS)
 def test_augmentation_rests_when_predicting(name, options):
     if not hasattr(layers, name):
@@ -297,6 +305,7 @@ def test_augmentation_rests_when_predicting(name, options):
     assert_allclose(predicted(network, images, n_samples=0), expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_network_built_by_its_first_batch_takes_any_number_of_rows():
     network = keras.Sequential(
         [
@@ -311,6 +320,7 @@ def test_a_network_built_by_its_first_batch_takes_any_number_of_rows():
     assert_allclose(predicted(network, X, n_samples=0), expected, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("length", [40, 120])
 def test_long_sequences_of_any_length(length):
     def text(meta=None):
@@ -345,6 +355,7 @@ def without_config(meta, scale=1.0):
     return in_line(WithoutConfig(scale), layers.Dense(5), layers.Dropout(0.3))
 
 
+@pytest.mark.slow
 def test_a_function_is_called_again_where_there_is_no_configuration():
     import pickle
 
@@ -406,6 +417,7 @@ def test_metrics_may_hold_a_function_of_the_users():
     assert classifier.history_["square"][0] > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weighted", [False, True])
 def test_history_holds_the_metrics_of_a_compiled_model(weighted):
     def build(meta=None):
