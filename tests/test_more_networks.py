@@ -118,7 +118,6 @@ def test_order_company_chunks_and_pickle_change_nothing(case, request, monkeypat
     order = np.random.RandomState(0).permutation(N_ROWS)
     assert_allclose(classifier.predict_proba(some(X, order)), proba[order], atol=1e-5)
     assert_allclose(classifier.predict_proba(some(X, [3])), proba[[3]], atol=1e-5)
-    monkeypatch.setattr("skmcdropout._drawing.sampler.CHUNK_FLOATS", 1)
-    monkeypatch.setattr("skmcdropout._drawing.graph_engine.CHUNK_FLOATS", 1)
+    monkeypatch.setattr("skmcdropout._drawing.chunks.CHUNK_FLOATS", 1)
     monkeypatch.setattr("skmcdropout._drawing.graph_engine.GROUP_FLOATS", 2000)
     assert_allclose(classifier.predict_proba(X), proba, atol=1e-5)

@@ -195,9 +195,6 @@ def test_both_kinds_of_ci_run_the_same_checks():
         assert command in in_script
 
 
-@pytest.mark.skipif(
-    not (PACKAGE / "_drawing").is_dir(), reason="the package has no folders yet"
-)
 def test_the_drawing_of_the_folders_names_every_module():
     page = read("docs/guide/architecture.rst")
     drawing = page.partition("skmcdropout/\n")[2].partition("\nThe rule of arrows")[0]
@@ -219,9 +216,6 @@ def test_the_drawing_of_the_folders_names_every_module():
     assert named == found
 
 
-@pytest.mark.skipif(
-    not (PACKAGE / "_drawing").is_dir(), reason="the package has no folders yet"
-)
 @pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/guide/architecture.rst"])
 def test_pages_for_developers_name_files_that_there_are(page):
     named = re.findall(r"`((?:\w+/)*\w+\.(?:py|rst))`", read(page))

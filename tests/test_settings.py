@@ -13,6 +13,7 @@ from tensorflow.python.eager import context
 
 from skmcdropout import MCDropoutClassifier
 from skmcdropout._networks.keras_backend import single_precision
+from skmcdropout._utils import kernels
 
 
 @contextlib.contextmanager
@@ -162,11 +163,11 @@ def test_kernels_of_what_is_gone_are_let_go_and_the_rest_still_works(
 ):
     """Each would keep about 1 MB for as long as the process lives."""
     cleared = []
-    kernels = context.context()
-    clear = kernels.clear_kernel_cache
+    eager = context.context()
+    clear = eager.clear_kernel_cache
     monkeypatch.setattr(kernels, "N_GONE", 3)
     monkeypatch.setattr(
-        type(kernels), "clear_kernel_cache", lambda self: cleared.append(clear())
+        type(eager), "clear_kernel_cache", lambda self: cleared.append(clear())
     )
     expected = moons_classifier.predict_proba(moons[0])
     for _ in range(8):

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+import joblib
 import keras
 import numpy as np
 import tensorflow as tf
@@ -44,13 +45,14 @@ def train_once(
     versions = (__version__, keras.__version__, tf.__version__, np.__version__)
     found = None
     try:
+        digest = joblib.hash((key, versions))  # joblib would save the data themselves
         cached = check_memory(memory).cache(
             _train_with_checksum, ignore=["training"], verbose=0
         )
-        found = _intact(cached(training, key, versions))
+        found = _intact(cached(training, digest))
         if found is None and not training.has_begun:  # damaged: put another there
-            cached.call_and_shelve(training, key, versions).clear()
-            found = _intact(cached(training, key, versions))
+            cached.call_and_shelve(training, digest).clear()
+            found = _intact(cached(training, digest))
     except Exception as error:  # whatever a file system or a pickle may raise
         if training.has_begun and training.trained is None:
             raise  # it was the training
@@ -64,9 +66,7 @@ def train_once(
     return training.result() if found is None else found
 
 
-def _train_with_checksum(
-    training: _Training, key: tuple[Any, ...], versions: tuple[str, ...]
-) -> tuple[TrainingState, str]:
+def _train_with_checksum(training: _Training, digest: str) -> tuple[TrainingState, str]:
     trained = training.result()
     return trained, checksum(vars(trained))
 
@@ -74,7 +74,7 @@ def _train_with_checksum(
 def _intact(entry: Any) -> TrainingState | None:
     """The state that an entry of the cache holds, unless it was damaged."""
     try:
-        trained, digest = entry
-        return trained if checksum(vars(trained)) == digest else None
+        trained, expected = entry
+        return trained if checksum(vars(trained)) == expected else None
     except Exception:  # whatever is in its place
         return None
