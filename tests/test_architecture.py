@@ -157,7 +157,6 @@ def _holder(path):
         ("layers.SimpleRNNCell", private.DRAWS_CELL_MASKS),
         ("layers.Attention", private.APPLIES_SCORES),
         ("layers.Layer", "_flatten_layers"),
-        ("models.Model", "_run_through_graph"),
         ("models.Model", "_standardize_inputs"),
         ("optimizers.Optimizer", "_all_reduce_sum_gradients"),
     ],

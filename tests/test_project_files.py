@@ -83,6 +83,11 @@ def test_every_job_runs_on_a_python_of_the_classifiers():
     assert pythons <= set(PYTHONS)
 
 
+def lower_bound(requirement):
+    (bound,) = [part for part in requirement.specifier if part.operator == ">="]
+    return bound
+
+
 def test_lowest_versions_are_the_lower_bounds():
     pinned = {}
     for line in read(".ci/lowest.txt").splitlines():
@@ -91,8 +96,7 @@ def test_lowest_versions_are_the_lower_bounds():
             pinned[name] = Version(version)
     assert set(pinned) == set(requirements())
     for name, requirement in requirements().items():
-        (bound,) = requirement.specifier
-        assert bound.operator == ">="
+        bound = lower_bound(requirement)
         assert requirement.specifier.contains(pinned[name])
         # a repair of the lowest minor version may be the oldest that works
         assert pinned[name].release[:2] == Version(bound.version).release[:2]
@@ -100,9 +104,9 @@ def test_lowest_versions_are_the_lower_bounds():
 
 def test_the_readme_and_the_docs_name_the_lowest_versions():
     bounds = requirements()
-    (scikit_learn,) = bounds["scikit-learn"].specifier
-    (keras,) = bounds["keras"].specifier
-    (tensorflow,) = bounds["tensorflow"].specifier
+    scikit_learn, keras, tensorflow = (
+        lower_bound(bounds[name]) for name in ("scikit-learn", "keras", "tensorflow")
+    )
     expected = (
         f"Python {OLDEST}, scikit-learn {scikit_learn.version}, "
         f"Keras {keras.version} and TensorFlow {tensorflow.version} are the oldest"
