@@ -14,7 +14,7 @@ from skmcdropout._fitting.callbacks import CallbackSupportMixin, FitTask
 from skmcdropout._utils.checksum import ChecksumMixin
 from skmcdropout._utils.forks import check_process
 from skmcdropout._utils.private import validate_parameter_constraints
-from skmcdropout._validation import check_numbers, check_rows
+from skmcdropout._validation import check_numbers, check_rows, forget_features
 
 if TYPE_CHECKING:
     import keras
@@ -26,7 +26,7 @@ Self = TypeVar("Self", bound="MCDropoutBase")
 
 
 class MCDropoutBase(CallbackSupportMixin, ChecksumMixin, BaseEstimator):
-    """What all estimators share; only they set their attributes.
+    """All of an estimator but its parameters and public methods.
 
     `fit` works on a copy, the candidate, whose attributes the estimator takes at one
     stroke when all is done.
@@ -112,14 +112,15 @@ class MCDropoutBase(CallbackSupportMixin, ChecksumMixin, BaseEstimator):
         from skmcdropout._drawing.sampler import Sampler
 
         weights, progress = fitted.training.weights, fitted.training.progress
-        self.history_, self.n_iter_ = dict(progress.history), progress.n_epochs
+        self.history_ = {name: [*values] for name, values in progress.history.items()}
+        self.n_iter_ = progress.n_epochs
         self._spec, self._progress = fitted.spec, progress
         self._seeds, self._built_by = fitted.seeds, fitted.built_by
         self._sampler = Sampler(
             fitted.spec, weights, fitted.seeds.masks, True, fitted.compiled
         )
-        if fitted.spec.takes_any_length:
-            self.__dict__.pop("n_features_in_", None)
+        if fitted.spec.n_features_varies:
+            forget_features(self)
 
     def _fitted_state(self) -> FittedState | None:
         """What was learned, with the weights as they are now; None before a fit."""

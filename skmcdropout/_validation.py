@@ -24,33 +24,43 @@ NUMBERS = [np.float64, np.float32, np.float16, np.bool_] + [
 
 
 def check_rows(estimator: BaseEstimator, X: Any) -> Rows:
-    """`X` for a prediction, finite."""
+    """`X` for a prediction of the network that was fitted, finite."""
+    takes_tables_only = estimator._spec.takes_tables_only
     if _is_dict(X):
-        return _checked_dict(X, estimator)
+        return _checked_dict(X, takes_tables_only)
+    wanted = _wanted(takes_tables_only)
     with np.errstate(over="ignore"):  # what overflows is refused as infinite
-        array = validate_data(estimator, X, reset=False, **_wanted(estimator))
-    return _one_zero(array)
+        array = validate_data(estimator, X, reset=False, **wanted)
+    return _without_negative_zeros(array)
 
 
 def check_rows_and_labels(
     estimator: BaseEstimator, X: Any, y: Any, reset: bool
 ) -> tuple[Rows, NDArray[Any]]:
     """`X` and `y` for training, of the same length."""
+    takes_tables_only = estimator.model is None
     if not _is_dict(X):
+        wanted = _wanted(takes_tables_only)
         with np.errstate(over="ignore"):
-            array, labels = validate_data(
-                estimator, X, y, reset=reset, **_wanted(estimator)
-            )
-        return _one_zero(array), labels
-    arrays = _checked_dict(X, estimator)
+            array, labels = validate_data(estimator, X, y, reset=reset, **wanted)
+        return _without_negative_zeros(array), labels
+    arrays = _checked_dict(X, takes_tables_only)
+    if reset:
+        forget_features(estimator)
     stand_in = np.zeros((len(next(iter(arrays.values()))), 1))
     _, labels = check_X_y(stand_in, y, estimator=estimator)
     return arrays, labels
 
 
-def _wanted(estimator: BaseEstimator) -> dict[str, Any]:
+def forget_features(estimator: BaseEstimator) -> None:
+    """Let an estimator have no number and names of features."""
+    for name in ("n_features_in_", "feature_names_in_"):
+        vars(estimator).pop(name, None)
+
+
+def _wanted(takes_tables_only: bool) -> dict[str, Any]:
     """Type and axes of rows: a network may want whole numbers, which stay exact."""
-    if estimator.model is None:
+    if takes_tables_only:
         return {"dtype": np.float32}
     return {"dtype": NUMBERS, "allow_nd": True}
 
@@ -59,9 +69,9 @@ def _is_dict(X: Any) -> bool:
     return isinstance(X, Mapping) and not issparse(X)  # some sparse arrays are dicts
 
 
-def _checked_dict(X: Mapping[str, Any], estimator: BaseEstimator) -> dict[str, Floats]:
+def _checked_dict(X: Mapping[str, Any], takes_tables_only: bool) -> dict[str, Floats]:
     """A dict of arrays, one for each input of a network."""
-    if estimator.model is None:
+    if takes_tables_only:
         refuse_dict(X)
     if not X:
         raise ValueError("X, a dict, must hold an array for each input. Got none.")
@@ -77,10 +87,10 @@ def _checked_dict(X: Mapping[str, Any], estimator: BaseEstimator) -> dict[str, F
             for name, array in X.items()
         }
     check_consistent_length(*arrays.values())
-    return {name: _one_zero(array) for name, array in arrays.items()}
+    return {name: _without_negative_zeros(array) for name, array in arrays.items()}
 
 
-def _one_zero(array: Floats) -> Floats:
+def _without_negative_zeros(array: Floats) -> Floats:
     """The array with 0.0 for -0.0, so that equal rows are the same row to a network."""
     if array.dtype.kind != "f":
         return array
@@ -116,7 +126,9 @@ def _selected(X: Rows, rows: Any) -> Rows:
 def check_numbers(drawn: Sequence[Floats], row_axis: int) -> None:
     """Refuse rows on which the network overflows."""
     for array in drawn:
-        if np.isnan(array.max(initial=0)):
+        with np.errstate(invalid="ignore"):
+            largest = array.max(initial=0)
+        if np.isnan(largest):
             by_row = np.moveaxis(np.isnan(array), row_axis, 0)
             first = by_row.reshape(len(by_row), -1).any(axis=1).argmax()
             raise ValueError(

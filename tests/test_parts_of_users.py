@@ -6,11 +6,13 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skmcdropout import MCDropoutClassifier
 from skmcdropout._fitting import callbacks
+from skmcdropout._training import trainer_pool
 from skmcdropout._utils.private import scikeras_without_patches
 
 X = np.random.RandomState(0).normal(size=(40, 3)) + np.arange(40)[:, None] % 2
@@ -141,6 +143,94 @@ def test_callbacks_may_save_load_and_call_the_model_they_are_shown(tmp_path, par
     assert_allclose(keeper.seen, expected, atol=1e-6)
     found = fitted.set_params(n_samples=0).predict_proba(X)
     assert_allclose(found, expected, atol=1e-6)
+
+
+# Optimizers that change between fits
+
+
+def test_another_layout_of_the_optimizer_begins_with_its_own_rate():
+    """Whatever rate the trainer had that an earlier fit has left."""
+    sgd = keras.optimizers.SGD
+
+    def losses():
+        clf = mlp(optimizer=sgd(0.001), warm_start=True).fit(X, Y)
+        return clf.set_params(optimizer=sgd(0.001, momentum=0.9)).fit(X, Y).history_
+
+    before = losses()
+    mlp(optimizer=sgd(0.9, momentum=0.9)).fit(X, Y)
+    assert losses() == before
+    trainer_pool._idle._idle.clear()
+    mlp(optimizer=sgd(0.9, momentum=0.9)).fit(X, Y)
+    assert losses() == before
+
+
+@keras.saving.register_keras_serializable("tests")
+class OneRate(keras.optimizers.schedules.LearningRateSchedule):
+    rate = 1e-4
+
+    def __call__(self, step):
+        return keras.ops.convert_to_tensor(self.rate)
+
+    def get_config(self):
+        return {}
+
+
+class MyAdam(keras.optimizers.Adam):
+    pass
+
+
+def test_a_schedule_whose_code_has_changed_is_used_as_it_is_now(monkeypatch):
+    clf = mlp(optimizer=keras.optimizers.Adam(OneRate()))
+    slow = clf.fit(X, Y).history_["loss"]
+    monkeypatch.setattr(OneRate, "rate", 0.5)
+    assert clf.fit(X, Y).history_["loss"] != slow
+
+
+@pytest.mark.parametrize(
+    "optimizer", [MyAdam, MyAdam(), keras.optimizers.Adam(OneRate())], ids=str
+)
+def test_optimizers_with_code_of_ones_own_are_not_kept_in_memory(optimizer, tmp_path):
+    mlp(optimizer=optimizer, memory=str(tmp_path)).fit(X, Y)
+    assert not list(tmp_path.rglob("output.pkl"))
+    mlp(optimizer=keras.optimizers.Adam(), memory=str(tmp_path)).fit(X, Y)
+    assert list(tmp_path.rglob("output.pkl"))
+
+
+# What was fitted counts, whatever parameters say since
+
+
+def test_predictions_ask_for_the_rows_of_the_network_that_was_fitted():
+    fitted = mlp().fit(X, Y)
+    expected = fitted.predict_proba(X)
+    fitted.set_params(model=build)
+    assert_array_equal(fitted.predict_proba(X.astype(np.float64)), expected)
+    with pytest.raises(ValueError, match="X must be one array"):
+        fitted.predict({"a": X})
+    network = MCDropoutClassifier(model=build, epochs=1, random_state=0).fit(X, Y)
+    expected = network.predict_proba(X)
+    assert_array_equal(network.set_params(model=None).predict_proba(X), expected)
+
+
+def two_inputs(meta):
+    inputs = [keras.Input((2,), name="a"), keras.Input((1,), name="b")]
+    h = keras.layers.Dropout(0.3)(keras.layers.Concatenate()(inputs))
+    return keras.Model(inputs, keras.layers.Dense(2, activation="softmax")(h))
+
+
+def test_features_of_a_fit_before_are_forgotten_by_several_inputs():
+    table = pd.DataFrame(np.tile(X, 2), columns=list("uvwxyz"))
+    clf = mlp().fit(table, Y)
+    clf.set_params(model=two_inputs, hidden_layer_sizes=(200,))
+    clf.fit({"a": X[:, :2], "b": X[:, 2:]}, Y)
+    assert not hasattr(clf, "n_features_in_")
+    assert not hasattr(clf, "feature_names_in_")
+    assert clf.predict(X).shape == (40,)
+
+
+def test_the_history_may_be_changed_by_its_owner():
+    clf = mlp(warm_start=True).fit(X, Y)
+    clf.history_["loss"].clear()
+    assert clf.fit(X, Y).n_iter_ == 4
 
 
 # Libraries

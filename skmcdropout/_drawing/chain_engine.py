@@ -1,10 +1,15 @@
-"""Draws of chains: thinned once, with masks beside, or thinned anew for each block."""
+"""Draws of a chain of Dense layers, in one of three ways.
+
+Thinned: masks are multiplied into the weights once, and kept. Where that is too large:
+beside, masks are multiplied into the activations of few rows; or wide, the weights of
+many rows are thinned anew for each block of them.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -35,6 +40,13 @@ class Tail(NamedTuple):
 
     chain: Chain
     places: Sequence[Place] = ()
+
+
+def choose_way(draws: ChainDraws, n_rows: int) -> Literal["thinned", "beside", "wide"]:
+    """How to draw for so many rows."""
+    if draws.n_draws * draws.floats <= THINNED_FLOATS:
+        return "thinned"
+    return "beside" if n_rows < MANY_ROWS else "wide"
 
 
 class ChainEngine:
@@ -82,12 +94,10 @@ class ChainEngine:
         show: bool = False,
     ) -> tuple[Floats, ...]:
         """What is wanted of the draws for each row of `table`."""
-        if draws.n_draws * draws.floats <= THINNED_FLOATS:
-            thinned = draws.folded
-        elif len(table) < MANY_ROWS:
-            thinned = draws.beside
-        else:
+        way = choose_way(draws, len(table))
+        if way == "wide":
             return self._draw_wide(draws, table, wanted, show)
+        thinned = draws.folded if way == "thinned" else draws.beside
         compiled = compiled_chain(thinned.structure, wanted)
         n_chunk = chunk_rows(max(thinned.row_floats, self._head_floats))
         return over_chunks(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import replace
 from functools import partial
 
 import keras
@@ -46,7 +45,10 @@ class CompiledNetwork:
         self.lock = threading.RLock()
 
     def accepts(self, weights: Sequence[Floats]) -> bool:
-        """Whether these weights are not constants of what is compiled, or the same."""
+        """Whether it can draw with these weights.
+
+        Always, unless weights are constants of what is compiled and these differ.
+        """
         return not self._blueprint.has_constants or equal_weights(
             weights, self._weights
         )
@@ -70,7 +72,7 @@ class CompiledNetwork:
         return found
 
     def _tried_engine(self, shapes: Shapes, table: Floats | None) -> Engine:
-        blueprint = replace(self._blueprint, row_shapes=shapes)
+        blueprint = self._blueprint.for_rows(shapes)
         rows = rows_for_trial(blueprint, self._network, table)
         try:
             return tried_engine(self._network, blueprint, rows)

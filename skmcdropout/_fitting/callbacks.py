@@ -106,7 +106,7 @@ class EpochTasks:
         self._context.call_on_fit_task_begin(**self._told)
 
     def end(self, state: Callable[[], TrainingState]) -> bool:
-        """Tell that an epoch ends in this state; return whether training should."""
+        """Tell that an epoch ends in this state; True if training should stop."""
         return bool(
             self._context.call_on_fit_task_end(
                 **self._told,

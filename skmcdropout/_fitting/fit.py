@@ -17,9 +17,10 @@ from skmcdropout._fitting.parameters import (
     FittedState,
     LabelledRows,
     Parameters,
+    Plan,
     Seeds,
 )
-from skmcdropout._networks.spec import NetworkSpec
+from skmcdropout._networks.optimizers import has_own_code
 from skmcdropout._training.rows import hold_out, training_rows
 from skmcdropout._training.state import (
     NOT_BEGUN,
@@ -44,8 +45,9 @@ def fit_network(
     that look at it after an epoch.
     """
     seeds = Seeds.drawn(parameters.random_state) if before is None else before.seeds
-    plan = plan_perceptron if parameters.model is None else plan_from_function
-    spec, weights, table, optimizer, built_by = plan(parameters, data, seeds, before)
+    make_plan = plan_perceptron if parameters.model is None else plan_from_function
+    plan = make_plan(parameters, data, seeds, before)
+    spec, weights, table, optimizer, built_by = plan
     progress = NOT_BEGUN if before is None else before.training.progress
     state = TrainingState(weights, progress)
     fitted = FittedState(spec, state, seeds, built_by)
@@ -74,7 +76,7 @@ def fit_network(
     def run() -> TrainingState:
         return train(spec, state, arrays, recipe, callbacks, verbose, watcher)
 
-    if not one_epoch and _is_cacheable(parameters, spec, task):
+    if not one_epoch and _is_cacheable(parameters, plan, task):
         key = (spec.without_names(), state, arrays, recipe)
         return replace(fitted, training=train_once(parameters.memory, run, key))
     return replace(fitted, training=run())
@@ -92,14 +94,15 @@ def _callback_list(callbacks: Any) -> list[keras.callbacks.Callback]:
     return given
 
 
-def _is_cacheable(parameters: Parameters, spec: NetworkSpec, task: FitTask) -> bool:
+def _is_cacheable(parameters: Parameters, plan: Plan, task: FitTask) -> bool:
     """Whether the same call could ever come again and would give the same.
 
     What code a class of the user's will have then can't be known.
     """
     return (
         parameters.memory is not None
-        and not spec.custom_objects
+        and not plan.spec.custom_objects
+        and not has_own_code(plan.optimizer)
         and not (parameters.callbacks or task.needs_epochs)
         and isinstance(parameters.random_state, Integral)
     )

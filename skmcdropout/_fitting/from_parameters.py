@@ -123,6 +123,16 @@ def _check_same_network(before: Any, now: Perceptron) -> None:
     if fixed(before) != fixed(now):
         raise ValueError(
             "Going on training (warm_start=True or partial_fit) must keep the network "
-            f"of the last fit, {before}. Got {now}; clone the estimator to train "
-            "another."
+            f"of the last fit, {_in_words(before)}. Got {_in_words(now)}; clone the "
+            "estimator to train another."
         )
+
+
+def _in_words(spec: Perceptron) -> str:
+    """A network by the parameters that describe it."""
+    dropped = sum(rate is not None for rate in spec.rates)
+    return (
+        f"{spec.n_features} features, hidden_layer_sizes={spec.hidden_layer_sizes}, "
+        f"activation={spec.activation!r}, dropout at {dropped} position(s), "
+        f"batch_normalization={spec.batch_normalization}"
+    )

@@ -42,7 +42,7 @@ def try_trained(network: keras.Model, blueprint: Blueprint) -> CompiledNetwork |
     for size in SOME_SIZES:
         shapes = tuple(tuple(n or size for n in s.shape) for s in blueprint.inputs)
         tried = blueprint.for_rows(shapes)
-        if not blueprint.has_any_length or _accepts(network, tried):
+        if not blueprint.has_free_axes or _accepts(network, tried):
             return try_network(tried, network)
     if not has_noise(network):  # all else is tried with the first rows
         _warn_without_noise(network)

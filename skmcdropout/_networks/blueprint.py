@@ -55,6 +55,7 @@ class Blueprint:
     is_float16: bool = False
     maker: Callable[[], keras.Model] | None = None
 
+    takes_tables_only: ClassVar[bool] = False
     takes_any_shape: ClassVar[bool] = False
 
     @property
@@ -68,12 +69,12 @@ class Blueprint:
         return self.has_constants or self.has_code
 
     @property
-    def takes_any_length(self) -> bool:
-        """Whether the first axis of rows may have any length."""
+    def n_features_varies(self) -> bool:
+        """Whether rows have no `n_features_in_`: their first axis has any length."""
         return self.inputs[0].shape[:1] == (None,)
 
     @property
-    def has_any_length(self) -> bool:
+    def has_free_axes(self) -> bool:
         """Whether rows may be sequences of any length."""
         return any(None in spec.shape for spec in self.inputs)
 
@@ -133,7 +134,7 @@ class Blueprint:
         return replace(self, row_shapes=row_shapes)
 
     def pack(self, X: Rows) -> tuple[NDArray[Any], Shapes]:
-        """`X` as one table and the shapes of its rows; see `_inputs.pack`."""
+        """`X` as one table and the shapes of its rows; see `_networks.inputs.pack`."""
         return pack(X, self.inputs, self.table_dtype)
 
     def unpack(self, table: tf.Tensor, row_shapes: Shapes) -> list[Any]:
@@ -174,7 +175,7 @@ class Blueprint:
         with keras.utils.custom_object_scope(dict(self.custom_objects)):
             return metrics_from_json(self.metrics)
 
-    def compiled_loss(self) -> Any:
+    def given_loss(self) -> Any:
         """The loss the network was compiled with, an object or a function, or None."""
         if self.loss is None:
             return None
@@ -183,7 +184,7 @@ class Blueprint:
 
     def make_loss(self) -> keras.Loss:
         """The loss to train with."""
-        given = self.compiled_loss()
+        given = self.given_loss()
         if given is None:
             return self.outputs.default_loss()
         return given if isinstance(given, keras.Loss) else FunctionLoss(given)

@@ -23,7 +23,7 @@ class SameNetwork:
         network = self.blueprint.build(np.random.randint(2**31 - 1), trust=True)
         optimizer = self.blueprint.make_optimizer()
         if optimizer is not None:
-            network.compile(optimizer=optimizer, loss=self.blueprint.compiled_loss())
+            network.compile(optimizer=optimizer, loss=self.blueprint.given_loss())
         return network
 
     @property

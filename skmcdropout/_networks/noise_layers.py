@@ -1,4 +1,7 @@
-"""The layers of Keras that draw at random, and the law by which each of them does."""
+"""The layers of Keras that draw at random, and the law by which each of them does.
+
+What Keras itself draws for a law, for the trial, is in `_drawing.places`.
+"""
 
 from __future__ import annotations
 

@@ -7,6 +7,9 @@ from typing import Any
 
 import keras
 
+from skmcdropout._networks.configuration import objects_in
+from skmcdropout._networks.noise_layers import is_ours
+
 
 def described(optimizer: Any) -> Any:
     """An optimizer's name or class, or the class and configuration of an instance."""
@@ -23,7 +26,7 @@ def described(optimizer: Any) -> Any:
         return optimizer
     try:
         config = optimizer.get_config()
-        type(optimizer).from_config(config)
+        type(optimizer).from_config(dict(config))
     except Exception as error:  # whatever a configuration of the user's may raise
         raise ValueError(
             "optimizer, an instance, must be one that Keras can make again from its "
@@ -36,10 +39,21 @@ def made(description: Any, learning_rate: float) -> keras.Optimizer:
     """A new optimizer; `learning_rate` is for those without a configuration."""
     if isinstance(description, tuple):
         kind, config = description
-        return kind.from_config(config)
+        return kind.from_config(dict(config))
     if isinstance(description, str):
         description = type(keras.optimizers.get(description))
     return description(learning_rate=learning_rate)
+
+
+def has_own_code(description: Any) -> bool:
+    """Whether an optimizer, or a schedule of its, is a class of the user's."""
+    if isinstance(description, str):
+        return False
+    kind, config = description if isinstance(description, tuple) else (description, {})
+    return not is_ours(kind) or any(
+        not str(named.get("module")).startswith("keras.")
+        for named in objects_in(dict(config))
+    )
 
 
 def as_json(optimizer: keras.Optimizer) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from skmcdropout._networks.inputs import Shapes
 from skmcdropout._utils.private import has_graph, operation_of
@@ -133,7 +134,7 @@ class Outputs:
                 f"Got from_logits={says}."
             )
 
-    def check_probabilities(self, p: tf.Tensor) -> None:
+    def check_probabilities(self, p: NDArray[np.float32]) -> None:
         """Refuse what is not a probability distribution; (n_rows, n_classes)."""
         if self.is_certain or self.from_logits:
             return
@@ -202,7 +203,10 @@ class FunctionLoss(keras.losses.Loss):
 
 
 def compiled_loss(network: keras.Model) -> Any:
-    """The loss a model is compiled with, as Keras serialises it; None for none."""
+    """The loss a model was compiled with, an object or function; None for none.
+
+    Several losses and lambdas are refused.
+    """
     given = network.loss if network.compiled else None
     if isinstance(given, (list, tuple, dict)):
         raise ValueError(

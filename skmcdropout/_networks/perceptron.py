@@ -30,7 +30,9 @@ class Perceptron:
     """A dropout MLP, weights apart; `rates[i]` is the dropout before Dense layer i.
 
     What is compiled for one serves all of them, whatever their widths and rates, and
-    no Keras network is built to fit or to predict.
+    no Keras network is built to fit or to predict. `l2` is the factor of the sum of
+    squared weights in the loss; see `_fitting.from_parameters` for what `alpha` makes
+    of it.
     """
 
     n_features: int
@@ -45,8 +47,8 @@ class Perceptron:
     table_dtype: ClassVar[Any] = np.float32
     custom_objects: ClassVar[tuple[tuple[str, Any], ...]] = ()
     stands_alone: ClassVar[bool] = False
-    has_constants: ClassVar[bool] = False
-    takes_any_length: ClassVar[bool] = False
+    takes_tables_only: ClassVar[bool] = True
+    n_features_varies: ClassVar[bool] = False
     takes_any_shape: ClassVar[bool] = True
 
     @property
@@ -76,10 +78,6 @@ class Perceptron:
         """Rows are a table already."""
         assert isinstance(X, np.ndarray)
         return X, ((self.n_features,),)
-
-    def for_rows(self, row_shapes: Shapes) -> Perceptron:
-        """The same network: it takes rows of one shape only."""
-        return self
 
     def arguments(self, network: keras.Model, table: Any) -> Any:
         """The table."""

@@ -41,12 +41,12 @@ class NetworkSpec(Protocol):
         """Whether what is compiled for one such network may be wrong for another."""
 
     @property
-    def has_constants(self) -> bool:
-        """Whether weights become constants of what is compiled."""
+    def takes_tables_only(self) -> bool:
+        """Whether rows have one axis, of real numbers."""
 
     @property
-    def takes_any_length(self) -> bool:
-        """Whether the first axis of rows may have any length."""
+    def n_features_varies(self) -> bool:
+        """Whether rows have no `n_features_in_`: their first axis has any length."""
 
     @property
     def takes_any_shape(self) -> bool:
@@ -60,9 +60,6 @@ class NetworkSpec(Protocol):
 
     def pack(self, X: Rows) -> tuple[NDArray[Any], Shapes]:
         """Rows as one table, and their shapes."""
-
-    def for_rows(self, row_shapes: Shapes) -> NetworkSpec:
-        """The same network for rows of these shapes."""
 
     def arguments(self, network: keras.Model, table: Any) -> Any:
         """What to call its network with, from rows of a table, in a graph."""

@@ -1,4 +1,4 @@
-"""scikeras, the back end that resolves users' parameters; all that touches it.
+"""The only module that uses scikeras, the back end that resolves users' parameters.
 
 It makes an optimizer of a name or class and its `learning_rate`, checks the callbacks
 and calls `fit` of the model that `build` returns. It is fed a stand-in of one row a
@@ -21,8 +21,8 @@ from skmcdropout._utils.private import scikeras_without_patches
 with scikeras_without_patches():
     from scikeras.wrappers import KerasClassifier
 
-#: The loss that scikeras is told; it must be the one it finds the model compiled with.
-#: Trained is by the trainer's own.
+#: scikeras checks that the model is compiled with this loss; what is trained by is the
+#: trainer's own.
 SCIKERAS_LOSS = keras.losses.SparseCategoricalCrossentropy
 
 
@@ -45,7 +45,7 @@ def fit_with_scikeras(
     routed = {}
     if isinstance(optimizer, tuple):
         kind, config = optimizer
-        optimizer = kind.from_config(config)
+        optimizer = kind.from_config(dict(config))  # Keras changes it
     else:
         routed["optimizer__learning_rate"] = learning_rate
     backend = KerasClassifier(

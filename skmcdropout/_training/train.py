@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import keras
 
+from skmcdropout._networks import optimizers
 from skmcdropout._networks.spec import NetworkSpec
 from skmcdropout._training import trainer_pool
 from skmcdropout._training.early_stopping import EarlyStopping
@@ -39,8 +40,10 @@ def train(
 ) -> TrainingState:
     """Train `recipe.epochs` epochs from `state`; return the state after them."""
     clear_gone_kernels()
-    # A user's callback may do what it likes to a trainer.
-    is_shared = not callbacks and not spec.stands_alone
+    # A user's callback may do what it likes to a trainer, and a class of the user's may
+    # have other code tomorrow.
+    has_own_code = spec.stands_alone or optimizers.has_own_code(recipe.optimizer)
+    is_shared = not callbacks and not has_own_code
     acquired: list[tuple[GraphTrainer, float | None]] = []
 
     def build(optimizer: keras.Optimizer) -> GraphTrainer:

@@ -55,14 +55,13 @@ def load(
     progress = state.progress
     trainer.set_weights(state.weights)
     variables = trainer.optimizer.variables
-    fits = progress.optimizer_kind == trainer.optimizer_kind
-    if fits and len(progress.optimizer) == len(variables):
-        _assign_all(variables, progress.optimizer)
-    else:
-        _assign_all(variables, trainer.fresh_optimizer())
+    goes_on = progress.optimizer_kind == trainer.optimizer_kind
+    goes_on = goes_on and len(progress.optimizer) == len(variables)
+    before = progress.optimizer if goes_on else trainer.fresh_optimizer()
+    _assign_all(variables, before)
     learning_rate = fixed_learning_rate(optimizer)
     if learning_rate is not None and not (
-        fits and learning_rate == progress.learning_rate
+        goes_on and learning_rate == progress.learning_rate
     ):
         trainer.optimizer.learning_rate = learning_rate
     seeds = np.random.RandomState(seed).randint(

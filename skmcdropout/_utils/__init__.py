@@ -1,1 +1,1 @@
-"""Tools that know nothing of networks."""
+"""Tools that know nothing of Monte-Carlo dropout."""

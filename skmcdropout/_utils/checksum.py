@@ -87,8 +87,8 @@ class _Digester:
     def _object(self, value: Any) -> Iterator[bytes]:
         """A class or function is its name; an object what it is restored from.
 
-        Where an object itself says what that is, it is nothing that two versions
-        need agree on, and its kind is all that counts.
+        An object with its own way of being pickled counts by the name of its class
+        alone, for that way may differ between versions of libraries.
         """
         if isinstance(value, (type, FunctionType, BuiltinFunctionType, MethodType)):
             yield f"named {value.__qualname__}".encode()
