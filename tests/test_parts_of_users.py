@@ -187,7 +187,9 @@ def test_a_schedule_whose_code_has_changed_is_used_as_it_is_now(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "optimizer", [MyAdam, MyAdam(), keras.optimizers.Adam(OneRate())], ids=str
+    "optimizer",
+    [MyAdam, MyAdam(), keras.optimizers.Adam(OneRate())],
+    ids=["class", "instance", "schedule"],
 )
 def test_optimizers_with_code_of_ones_own_are_not_kept_in_memory(optimizer, tmp_path):
     mlp(optimizer=optimizer, memory=str(tmp_path)).fit(X, Y)
