@@ -258,6 +258,7 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
         "max_norm": [Number(Real, 0, None, closed="neither"), None],
         "optimizer": [str, HasMethods(["apply", "get_config", "from_config"])],
         "learning_rate": [Number(Real, 0, None, closed="neither")],
+        "learning_rate_schedule": [StrOptions({"cosine", "constant"})],
         "batch_size": [Number(Integral, 1, None, closed="left")],
         "epochs": [Number(Integral, 1, None, closed="left")],
         "early_stopping": ["boolean"],
@@ -287,6 +288,7 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
         max_norm: float | None = None,
         optimizer: Any = "adam",
         learning_rate: float = 1e-3,
+        learning_rate_schedule: str = "cosine",
         batch_size: int = 32,
         epochs: int = 100,
         early_stopping: bool = False,
@@ -313,6 +315,7 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
         self.max_norm = max_norm
         self.optimizer = optimizer
         self.learning_rate = learning_rate
+        self.learning_rate_schedule = learning_rate_schedule
         self.batch_size = batch_size
         self.epochs = epochs
         self.early_stopping = early_stopping

@@ -50,8 +50,7 @@ def fit_network(
     spec, weights, table, optimizer, built_by = plan
     progress = NOT_BEGUN if before is None else before.training.progress
     state = TrainingState(weights, progress)
-    fitted = FittedState(spec, state, seeds, built_by)
-    rows, loss_weights = training_rows(
+    rows, loss_weights, row_weight = training_rows(
         table, data.y, data.weights, parameters.class_weight, data.classes
     )
     validation_rows = rows[:0]
@@ -59,6 +58,8 @@ def fit_network(
         rows, validation_rows = hold_out(
             rows, data.y, parameters.validation_fraction, seeds.validation_split
         )
+    spec = spec.with_prior_over(row_weight * float(loss_weights[rows].sum()))
+    fitted = FittedState(spec, state, seeds, built_by)
     recipe = Recipe(
         optimizer=optimizer,
         learning_rate=float(parameters.learning_rate),
@@ -66,6 +67,7 @@ def fit_network(
         epochs=1 if one_epoch else parameters.epochs,
         n_iter_no_change=parameters.n_iter_no_change,
         seed=seeds.training,
+        is_annealed=parameters.learning_rate_schedule == "cosine" and not one_epoch,
     )
     arrays = TrainingData(table, data.y, loss_weights, rows, validation_rows)
     callbacks, verbose = _callback_list(parameters.callbacks), int(parameters.verbose)

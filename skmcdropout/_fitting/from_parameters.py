@@ -56,7 +56,7 @@ def perceptron_of(
             parameters.dropout_rate, parameters.dropout_position, len(sizes)
         ),
         batch_normalization=bool(parameters.batch_normalization),
-        l2=float(parameters.alpha / (2 * parameters.batch_size)),
+        l2=float(parameters.alpha) / 2,
         max_norm=None if parameters.max_norm is None else float(parameters.max_norm),
     )
 

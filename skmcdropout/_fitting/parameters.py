@@ -36,6 +36,7 @@ class Parameters(Protocol):
     max_norm: float | None
     optimizer: Any
     learning_rate: float
+    learning_rate_schedule: str
     batch_size: int
     epochs: int
     early_stopping: bool

@@ -123,8 +123,12 @@ class Blueprint:
         undecorate(network)
         return network
 
-    def set_rates(self, network: keras.Model) -> None:
-        """Nothing: its rates are its layers'."""
+    def with_prior_over(self, total_weight: float) -> Blueprint:
+        """The same network: its penalties are its layers'."""
+        return self
+
+    def set_strengths(self, network: keras.Model) -> None:
+        """Nothing: its rates and penalties are its layers'."""
 
     def chain(self, weights: Sequence[Floats]) -> None:
         """None: what it ends in is read from its Keras network, see `_drawing.tail`."""

@@ -15,7 +15,7 @@ from skmcdropout._networks.folded_chain import Affine, Chain, Scaling
 from skmcdropout._networks.inputs import Rows, Shapes
 from skmcdropout._networks.keras_backend import DTYPE
 from skmcdropout._networks.outputs import Outputs
-from skmcdropout._networks.tunable_dropout import TunableDropout
+from skmcdropout._networks.tunable import TunableDropout, TunableL2
 from skmcdropout._utils.arrays import Floats
 
 #: Added to variances by BatchNormalization.
@@ -69,7 +69,7 @@ class Perceptron:
     def compile_key(self, any_shape: bool = False) -> Perceptron:
         """What compiled code for it depends on."""
         rates = tuple(None if rate is None else 0.5 for rate in self.rates)
-        key = replace(self, rates=rates)
+        key = replace(self, rates=rates, l2=float(self.l2 > 0))
         if any_shape:
             key = replace(key, n_features=0, n_classes=0, hidden_layer_sizes=())
         return key
@@ -106,15 +106,24 @@ class Perceptron:
 
     def build_to_train(self, is_shared: bool) -> keras.Sequential:
         """A network whose rates can be set, or an ordinary one."""
-        dropout = TunableDropout if is_shared else keras.layers.Dropout
-        return build_network(self, self._layer_seeds(0), dropout=dropout)
+        seeds = self._layer_seeds(0)
+        if not is_shared:
+            return build_network(self, seeds)
+        return build_network(self, seeds, dropout=TunableDropout, penalty=TunableL2)
 
-    def set_rates(self, network: keras.Model) -> None:
-        """Give a network built to train its rates."""
+    def with_prior_over(self, total_weight: float) -> Perceptron:
+        """The same network with its penalty divided by the weight of all rows."""
+        return replace(self, l2=self.l2 / total_weight)
+
+    def set_strengths(self, network: keras.Model) -> None:
+        """Give a network built to train its rates and penalty."""
         rates = (rate for rate in self.rates if rate is not None)
         for layer in network.layers:
             if isinstance(layer, TunableDropout):
                 layer.rate.assign(next(rates))
+            penalty = getattr(layer, "kernel_regularizer", None)
+            if isinstance(penalty, TunableL2):
+                penalty.strength.assign(self.l2)
 
     def make_loss(self) -> keras.Loss:
         """Cross-entropy."""
@@ -155,6 +164,7 @@ def build_network(
     seeds: Sequence[int],
     kernel_initializer: str | keras.Initializer = "he_normal",
     dropout: Callable[..., keras.layers.Layer] = keras.layers.Dropout,
+    penalty: Callable[[float], keras.Regularizer] = keras.regularizers.L2,
 ) -> keras.Sequential:
     """The Keras network of a perceptron; `seeds` holds two integers per Dense layer.
 
@@ -181,7 +191,7 @@ def build_network(
                     OUTPUT_INITIALIZER if is_output else kernel_initializer,
                     seeds[2 * i + 1],
                 ),
-                kernel_regularizer=keras.regularizers.L2(spec.l2) if spec.l2 else None,
+                kernel_regularizer=penalty(spec.l2) if spec.l2 else None,
                 kernel_constraint=(
                     keras.constraints.MaxNorm(spec.max_norm, axis=0)
                     if constrain

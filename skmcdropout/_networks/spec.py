@@ -76,8 +76,11 @@ class NetworkSpec(Protocol):
     def build_to_train(self, is_shared: bool) -> keras.Model:
         """A network for a trainer, which may serve others like it if `is_shared`."""
 
-    def set_rates(self, network: keras.Model) -> None:
-        """Give a shared trainer's network its own rates."""
+    def with_prior_over(self, total_weight: float) -> NetworkSpec:
+        """The same network with a prior that counts as much as one of so many rows."""
+
+    def set_strengths(self, network: keras.Model) -> None:
+        """Give a shared trainer's network its own rates and penalty."""
 
     def make_loss(self) -> keras.Loss:
         """A new loss to train by."""

@@ -15,6 +15,7 @@ class Recipe:
     """How to train: what an estimator's parameters say of it.
 
     `optimizer` is a name, a class, or a class and the configuration of an instance.
+    With `is_annealed` the learning rate falls to 0 over all epochs, by half a cosine.
     """
 
     optimizer: Any
@@ -23,6 +24,7 @@ class Recipe:
     epochs: int
     n_iter_no_change: int
     seed: int
+    is_annealed: bool = False
 
 
 @dataclass(frozen=True)

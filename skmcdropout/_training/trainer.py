@@ -82,8 +82,9 @@ class GraphTrainer(keras.Model):
         ]
         count = tf.TensorSpec([], tf.int64)
         order = tf.TensorSpec([None, None], tf.int64)
+        counts = [count] * 5
         self._train_batches = OnOneThread(
-            self._train_batches_eagerly, [shapes, *data, order, count, count, count]
+            self._train_batches_eagerly, [shapes, *data, order, *counts]
         )
         self._evaluate = OnOneThread(
             self._evaluate_eagerly, [shapes, *data, tf.TensorSpec([None], tf.int64)]
@@ -135,6 +136,7 @@ class GraphTrainer(keras.Model):
         rows: NDArray[np.int64],
         validation_rows: NDArray[np.int64],
         shuffle_seed: int,
+        is_annealed: bool,
         batch_size: int,
         epochs: int,
         initial_epoch: int,
@@ -148,6 +150,7 @@ class GraphTrainer(keras.Model):
         short epochs are one call.
         """
         n_batches = -(-len(rows) // batch_size)
+        n_annealed = (epochs - initial_epoch) * n_batches if is_annealed else 0
         hooks = keras.callbacks.CallbackList(
             callbacks,
             add_history=True,
@@ -181,11 +184,15 @@ class GraphTrainer(keras.Model):
             ]
             with interrupts_held():
                 self._forget_measured()
+                n_before = (start - initial_epoch) * n_batches
                 train = functools.partial(
-                    self._train_batches, *data, tf.constant(np.stack(orders))
+                    self._train_batches,
+                    *data,
+                    tf.constant(np.stack(orders)),
+                    *_int64(n_annealed, n_before, n_batches),
                 )
                 if not by_batch:
-                    losses = train(*_int64(n_batches, 0, n_batches * len(together)))
+                    losses = train(*_int64(0, n_batches * len(together)))
                     sums = losses.numpy().reshape(len(together), n_batches).sum(axis=1)
             if by_batch:
                 sums = [self._train_by_batch(train, n_batches, len(rows), hooks)]
@@ -236,7 +243,7 @@ class GraphTrainer(keras.Model):
         for batch in range(n_batches):
             hooks.on_train_batch_begin(batch)
             with interrupts_held():
-                total += float(train(*_int64(n_batches, batch, batch + 1))[0])
+                total += float(train(*_int64(batch, batch + 1))[0])
                 n_seen = (batch + 1) * n_rows // n_batches
                 logs = {"loss": total / n_seen, **self._measured()}
             hooks.on_train_batch_end(batch, logs)
@@ -251,6 +258,8 @@ class GraphTrainer(keras.Model):
         y: Any,
         w: Any,
         orders: Any,
+        n_annealed: Any,
+        n_before: Any,
         n_batches: Any,
         first: Any,
         last: Any,
@@ -258,13 +267,20 @@ class GraphTrainer(keras.Model):
         """One optimizer step for each of the batches first, ..., last - 1.
 
         `orders` holds the rows of an epoch in each line; batches are counted through.
-        Returned is the sum over rows of the loss, batch by batch.
+        Returned is the sum over rows of the loss, batch by batch. The learning rate
+        that callbacks see and set is that of the first of `n_annealed` steps, of which
+        `n_before` were in earlier calls; it stays as it is where there are none.
         """
         variables = self._variables
+        rate = self.optimizer.learning_rate
+        is_fixed = isinstance(rate, keras.Variable)  # and not a schedule
+        base = tf.identity(rate.value) if is_fixed else None
         n_rows = tf.shape(orders, out_type=tf.int64)[1]
 
         def step(batch: Any, losses: Any) -> tuple[Any, Any]:
             epoch, i = batch // n_batches, batch % n_batches
+            if is_fixed:
+                rate.assign(base * _annealed(n_before + batch, n_annealed))
             rows = orders[
                 epoch, i * n_rows // n_batches : (i + 1) * n_rows // n_batches
             ]
@@ -292,7 +308,11 @@ class GraphTrainer(keras.Model):
 
         losses = tf.TensorArray(tf.float32, tf.cast(last - first, tf.int32))
         _, losses = tf.while_loop(lambda batch, _: batch < last, step, (first, losses))
-        return losses.stack()
+        losses = losses.stack()
+        if is_fixed:
+            with tf.control_dependencies([losses]):
+                rate.assign(base)
+        return losses
 
     def _measure(self, targets: Any, p: tf.Tensor, factors: Any) -> None:
         """Let the metrics see a batch."""
@@ -324,6 +344,12 @@ class GraphTrainer(keras.Model):
         p = self._spec.outputs.probabilities(p)
         hits = tf.cast(tf.argmax(p, axis=-1, output_type=tf.int32) == labels, p.dtype)
         return loss, tf.reduce_mean(hits * factors)
+
+
+def _annealed(step: tf.Tensor, n_steps: tf.Tensor) -> tf.Tensor:
+    """Share of the learning rate at a step: half a cosine from 1 to 0, or 1."""
+    share = tf.math.divide_no_nan(tf.cast(step, tf.float32), tf.cast(n_steps, "float32"))
+    return (1 + tf.cos(np.pi * share)) / 2
 
 
 def _int64(*values: int) -> list[Any]:

@@ -70,7 +70,7 @@ def load(
     fresh = [np.array([seeds[i], 0]) for i in trainer.noise_sources]
     is_same = len(progress.noise) == len(fresh)
     _assign_all(trainer.noise_variables, progress.noise if is_same else fresh)
-    spec.set_rates(trainer.network)
+    spec.set_strengths(trainer.network)
 
 
 def unload(

@@ -1,4 +1,4 @@
-"""Dropout for compiled training steps that serve all rates."""
+"""Layers whose rates and penalties are variables, for compiled steps that serve all."""
 
 from __future__ import annotations
 
@@ -28,3 +28,14 @@ class TunableDropout(keras.layers.Layer):
         uniforms = tf.random.stateless_uniform(tf.shape(x), tf.cast(seed, tf.int32))
         mask = tf.cast(uniforms >= self.rate, tf.float32) / (1 - self.rate)
         return x * tf.cast(mask, x.dtype)
+
+
+class TunableL2(keras.regularizers.Regularizer):
+    """L2 penalty whose strength is a variable."""
+
+    def __init__(self, strength: float) -> None:
+        self.strength = tf.Variable(strength, trainable=False, dtype=tf.float32)
+
+    def __call__(self, x: tf.Tensor) -> tf.Tensor:
+        """The penalty."""
+        return self.strength * tf.reduce_sum(tf.square(x))
