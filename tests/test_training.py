@@ -67,9 +67,19 @@ def trained_by_keras(classifier, X, y, loss_weights=None):
 
 def full_batch(**parameters):
     return MCDropoutClassifier(
-        (8, 6), dropout_rate=0.0, batch_size=60, epochs=6, random_state=0,
-        **{"learning_rate": 0.01, "alpha": 0.0, **parameters},
-    )  # fmt: skip
+        (8, 6),
+        **{
+            "dropout_rate": 0.0,
+            "batch_size": 60,
+            "epochs": 6,
+            "random_state": 0,
+            "learning_rate": 0.01,
+            "learning_rate_schedule": "constant",
+            "alpha": 0.0,
+            "batch_normalization": False,
+            **parameters,
+        },
+    )
 
 
 @pytest.mark.parametrize("name", fast("adam", among=OPTIMIZERS))
@@ -115,17 +125,112 @@ def test_weighted_loss_is_that_of_keras(blobs):
     assert_allclose(ours.model_.get_weights()[0], network.get_weights()[0], atol=1e-4)
 
 
-@pytest.mark.slow
-def test_alpha_is_the_penalty_of_scikit_learns_mlp(blobs):
-    """alpha / 2 times the squared weights, divided by the rows of a batch."""
+@pytest.mark.parametrize(
+    ("batch_size", "weights", "parameters", "total"),
+    [
+        (60, None, {}, 60),
+        (7, None, {}, 60),
+        (60, np.repeat([1, 3], 30), {}, 120),
+        (60, np.repeat([0.25, 0.5], 30), {}, 22.5),
+        (60, np.repeat([0, 0.5], 30), {}, 15),
+        (60, None, {"class_weight": {0: 5, 1: 0.5, 2: 0.5}}, 120),
+        (60, None, {"early_stopping": True, "validation_fraction": 0.2}, 48),
+    ],
+)
+def test_alpha_is_a_prior_that_counts_once_for_all_rows(
+    blobs, batch_size, weights, parameters, total
+):
+    """alpha / 2 times the squared weights, divided by the weight of all rows."""
     X, y = blobs
-    parameters = {"optimizer": keras.optimizers.SGD(0.0), "alpha": 60.0}
-    plain = full_batch(optimizer=keras.optimizers.SGD(0.0)).fit(X, y)
-    penalised = full_batch(**parameters).fit(X, y)
-    kernels = plain.model_.get_weights()[::2]
+    still = full_batch(
+        optimizer=keras.optimizers.SGD(0.0), batch_size=batch_size, **parameters
+    )
+    plain = still.fit(X, y, weights).history_["loss"]
+    penalised = still.set_params(alpha=60.0).fit(X, y, weights)
+    kernels = penalised.model_.get_weights()[::2]
     squares = sum((kernel.astype(float) ** 2).sum() for kernel in kernels)
-    difference = penalised.history_["loss"][0] - plain.history_["loss"][0]
-    assert_allclose(difference, 60.0 / 2 * squares / 60, rtol=1e-4)
+    difference = penalised.history_["loss"][0] - plain[0]
+    assert_allclose(difference, 60.0 / 2 * squares / total, rtol=1e-3)
+
+
+def test_partial_fit_takes_its_own_rows_for_all(blobs):
+    X, y = blobs
+    still = full_batch(optimizer=keras.optimizers.SGD(0.0), batch_size=9)
+    losses = {}
+    for alpha in (0.0, 60.0):
+        fitted = (
+            clone(still).set_params(alpha=alpha).partial_fit(X[:30], y[:30], [0, 1, 2])
+        )
+        losses[alpha] = fitted.history_["loss"][0]
+    kernels = fitted.model_.get_weights()[::2]
+    squares = sum((kernel.astype(float) ** 2).sum() for kernel in kernels)
+    assert_allclose(losses[60.0] - losses[0.0], 60.0 / 2 * squares / 30, rtol=1e-3)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", keras.optimizers.SGD])
+def test_the_cosine_schedule_is_that_of_keras(blobs, optimizer):
+    X, y = blobs
+    kind = {"adam": keras.optimizers.Adam}.get(optimizer, optimizer)
+    decay = keras.optimizers.schedules.CosineDecay(0.05, decay_steps=6)
+    annealed = full_batch(
+        optimizer=optimizer, learning_rate=0.05, learning_rate_schedule="cosine"
+    )
+    network, losses = trained_by_keras(full_batch(optimizer=kind(decay)), X, y)
+    assert_allclose(annealed.fit(X, y).history_["loss"], losses, rtol=1e-4)
+    for our, their in zip(
+        annealed.model_.get_weights(), network.get_weights(), strict=True
+    ):
+        assert_allclose(our, their, atol=1e-4)
+    constant = full_batch(optimizer=optimizer, learning_rate=0.05).fit(X, y)
+    assert constant.history_["loss"][-1] != annealed.history_["loss"][-1]
+
+
+def test_an_optimizers_own_rate_is_not_annealed(blobs):
+    X, y = blobs
+    by_schedule = [
+        full_batch(optimizer=keras.optimizers.Adam(0.05), learning_rate_schedule=name)
+        .fit(X, y)
+        .history_["loss"]
+        for name in ("cosine", "constant")
+    ]
+    assert by_schedule[0] == by_schedule[1]
+
+
+class NotesRates(keras.callbacks.Callback):
+    """Halves the learning rate after each epoch, and notes what it finds."""
+
+    def on_train_begin(self, logs=None):
+        self.found = []
+
+    def on_epoch_end(self, epoch, logs=None):
+        optimizer = self.model.optimizer
+        self.found.append(float(optimizer.learning_rate))
+        optimizer.learning_rate = optimizer.learning_rate / 2
+
+
+def test_callbacks_see_and_set_the_rate_that_the_schedule_begins_with(blobs):
+    callback = NotesRates()
+    annealed = full_batch(
+        learning_rate=0.08, learning_rate_schedule="cosine", callbacks=callback
+    ).fit(*blobs)
+    assert_allclose(callback.found, 0.08 / 2 ** np.arange(6), rtol=1e-6)
+    plain = full_batch(learning_rate=0.08, learning_rate_schedule="cosine").fit(*blobs)
+    assert annealed.history_["loss"][1] == pytest.approx(plain.history_["loss"][1])
+    assert annealed.history_["loss"][-1] != pytest.approx(plain.history_["loss"][-1])
+
+
+def test_batches_that_are_watched_follow_the_same_schedule(blobs):
+    class Watches(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            pass
+
+    losses = [
+        full_batch(batch_size=20, learning_rate_schedule="cosine", callbacks=callback)
+        .fit(*blobs)
+        .history_["loss"]
+        for callback in (None, Watches())
+    ]
+    assert_allclose(losses[0], losses[1], rtol=1e-5)
 
 
 def test_max_norm_bounds_the_weights_into_each_hidden_unit(blobs):
