@@ -56,7 +56,7 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
 
     Parameters
     ----------
-    hidden_layer_sizes : int or array-like of int, default=(200,)
+    hidden_layer_sizes : int or array-like of int, default=(100, 100)
         Units of each hidden layer.
     activation : str, default="relu"
         Name of the activation of the hidden layers, one of Keras's elementwise ones
@@ -66,7 +66,7 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
         compiled or not, for networks of any other kind; see Notes. The parameters
         above and those from `dropout_position` to `max_norm` that describe the
         perceptron must then be left alone.
-    dropout_rate : float or array-like of float, default=0.2
+    dropout_rate : float or array-like of float, default=0.3
         Probability in [0, 1) that a unit is dropped, or one per dropout position,
         input side first. Passed on to `model` if that takes a `dropout_rate`.
     dropout_position : {"hidden", "all"} or int, default="hidden"
@@ -87,18 +87,28 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
         mode when predicting, whatever dropout does.
     kernel_initializer : str or keras.Initializer, default="he_normal"
         Initial weights of the hidden layers. Its seed comes from `random_state`.
-    alpha : float, default=0.05
-        Strength of the L2 penalty, as in `MLPClassifier`: ``alpha / 2`` times the sum
-        of squared weights, divided by `batch_size`, is added to the loss.
+    alpha : float, default=1.0
+        Precision of a normal prior of the weights, which counts once whatever the
+        number of rows, as in `Ridge` and in `LogisticRegression` with ``C=1/alpha``:
+        added to the mean cross-entropy of n rows is ``alpha / (2 * n)`` times the sum
+        of squared weights, biases apart. n is the total weight of the rows that are
+        trained on; in `partial_fit` of those of the call. It is the weight decay of
+        the derivation of Monte-Carlo dropout [2]_.
     max_norm : float, default=None
         Largest norm of the weights into a hidden unit [1]_.
     optimizer : str, class or keras.optimizers.Optimizer, default="adam"
         Any optimizer of Keras. An instance is a description, never trained itself.
-    learning_rate : float, default=0.001
+    learning_rate : float, default=0.003
         Step size of an `optimizer` given by name or class; an instance has its own.
-    batch_size : int, default=32
+    learning_rate_schedule : {"cosine", "constant"}, default="cosine"
+        How the step size of an `optimizer` given by name or class goes on: "cosine"
+        lets it fall to 0 over all `epochs` of a `fit` by half a cosine [4]_, which
+        every fit of a `warm_start` does anew. `partial_fit` does not know how many
+        calls will come, and leaves it constant. Callbacks see and set what the
+        schedule begins with.
+    batch_size : int or "auto", default="auto"
         Rows of a training step, at most. Batches of an epoch are of equal size, give
-        or take one.
+        or take one. "auto" makes about 100 steps an epoch, of 64 to 256 rows.
     epochs : int, default=100
         Passes over the training data, at most.
     early_stopping : bool, default=False
@@ -119,9 +129,9 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
         `ProgressBar` and `ScoringMonitor`, are set with `set_callbacks` and see each
         epoch as a task of the fit.
     warm_start : bool, default=False
-        Let `fit` go on from the last fit as if it had never stopped, for `epochs`
-        more. An optimizer of another class, or callbacks where there were none, start
-        it with a fresh optimizer.
+        Let `fit` go on from the last fit, for `epochs` more: with a constant learning
+        rate as if it had never stopped. An optimizer of another class, or callbacks
+        where there were none, start it with a fresh optimizer.
     memory : str or joblib.Memory, default=None
         Where to keep trained weights, so that a search over `n_samples` trains each
         network once. Used where an integer `random_state` and no callbacks (but a
@@ -200,8 +210,8 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
     called on many draws at once is computed anew for each draw, with a warning; one
     that can't be drawn from is refused, if possible with the layer's name.
 
-    The defaults were chosen by log-loss, accuracy and time over sixteen tables
-    (``benchmarks/run.py defaults``).
+    What the defaults are and why is a page of the guide; ``benchmarks/run.py defaults``
+    prints what they give beside `MLPClassifier`.
 
     What the draws say is what the network learned: far from the data they may still
     agree. Compare the measures on rows you know before you rely on them.
@@ -215,6 +225,8 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
        representing model uncertainty in deep learning. ICML.
     .. [3] Kendall, A. and Gal, Y. (2017). What uncertainties do we need in Bayesian
        deep learning for computer vision? NeurIPS.
+    .. [4] Loshchilov, I. and Hutter, F. (2017). SGDR: stochastic gradient descent with
+       warm restarts. ICLR.
 
     Examples
     --------
@@ -259,7 +271,10 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
         "optimizer": [str, HasMethods(["apply", "get_config", "from_config"])],
         "learning_rate": [Number(Real, 0, None, closed="neither")],
         "learning_rate_schedule": [StrOptions({"cosine", "constant"})],
-        "batch_size": [Number(Integral, 1, None, closed="left")],
+        "batch_size": [
+            StrOptions({"auto"}),
+            Number(Integral, 1, None, closed="left"),
+        ],
         "epochs": [Number(Integral, 1, None, closed="left")],
         "early_stopping": ["boolean"],
         "validation_fraction": [Number(Real, 0, 1, closed="neither")],
@@ -274,22 +289,22 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
 
     def __init__(
         self,
-        hidden_layer_sizes: int | Sequence[int] = (200,),
+        hidden_layer_sizes: int | Sequence[int] = (100, 100),
         activation: str = "relu",
         *,
         model: Callable[..., keras.Model] | None = None,
-        dropout_rate: float | Sequence[float] = 0.2,
+        dropout_rate: float | Sequence[float] = 0.3,
         dropout_position: str | int = "hidden",
         n_samples: int = 100,
         sampling: str = "stratified",
         batch_normalization: bool = False,
         kernel_initializer: Any = "he_normal",
-        alpha: float = 0.05,
+        alpha: float = 1.0,
         max_norm: float | None = None,
         optimizer: Any = "adam",
-        learning_rate: float = 1e-3,
+        learning_rate: float = 3e-3,
         learning_rate_schedule: str = "cosine",
-        batch_size: int = 32,
+        batch_size: int | str = "auto",
         epochs: int = 100,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,

@@ -63,7 +63,7 @@ def fit_network(
     recipe = Recipe(
         optimizer=optimizer,
         learning_rate=float(parameters.learning_rate),
-        batch_size=parameters.batch_size,
+        batch_size=batch_size(parameters.batch_size, len(rows)),
         epochs=1 if one_epoch else parameters.epochs,
         n_iter_no_change=parameters.n_iter_no_change,
         seed=seeds.training,
@@ -93,6 +93,13 @@ def _callback_list(callbacks: Any) -> list[keras.callbacks.Callback]:
                 "callbacks must be an instance of keras.callbacks.Callback or a list "
                 f"of them. Got {callback!r} instead."
             )
+    return given
+
+
+def batch_size(given: int | str, n_rows: int) -> int:
+    """Rows of a step: as given, or for "auto" about a hundredth of all."""
+    if isinstance(given, str):
+        return min(max(n_rows // 100, 64), 256)
     return given
 
 

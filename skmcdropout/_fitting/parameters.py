@@ -37,7 +37,7 @@ class Parameters(Protocol):
     optimizer: Any
     learning_rate: float
     learning_rate_schedule: str
-    batch_size: int
+    batch_size: int | str
     epochs: int
     early_stopping: bool
     validation_fraction: float

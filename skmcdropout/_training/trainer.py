@@ -348,7 +348,9 @@ class GraphTrainer(keras.Model):
 
 def _annealed(step: tf.Tensor, n_steps: tf.Tensor) -> tf.Tensor:
     """Share of the learning rate at a step: half a cosine from 1 to 0, or 1."""
-    share = tf.math.divide_no_nan(tf.cast(step, tf.float32), tf.cast(n_steps, "float32"))
+    share = tf.math.divide_no_nan(
+        tf.cast(step, tf.float32), tf.cast(n_steps, "float32")
+    )
     return (1 + tf.cos(np.pi * share)) / 2
 
 
