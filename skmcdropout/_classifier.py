@@ -56,7 +56,7 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
 
     Parameters
     ----------
-    hidden_layer_sizes : int or array-like of int, default=(100, 100)
+    hidden_layer_sizes : int or array-like of int, default=(100, 100, 100)
         Units of each hidden layer.
     activation : str, default="relu"
         Name of the activation of the hidden layers, one of Keras's elementwise ones
@@ -289,7 +289,7 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
 
     def __init__(
         self,
-        hidden_layer_sizes: int | Sequence[int] = (100, 100),
+        hidden_layer_sizes: int | Sequence[int] = (100, 100, 100),
         activation: str = "relu",
         *,
         model: Callable[..., keras.Model] | None = None,
