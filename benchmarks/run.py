@@ -13,7 +13,15 @@ import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-SECTIONS = ("prediction", "networks", "training", "draws", "accuracy", "defaults")
+SECTIONS = (
+    "prediction",
+    "networks",
+    "training",
+    "draws",
+    "accuracy",
+    "defaults",
+    "real",
+)
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
