@@ -56,7 +56,7 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
 
     Parameters
     ----------
-    hidden_layer_sizes : int or array-like of int, default=(100, 100, 100)
+    hidden_layer_sizes : int or array-like of int, default=(200,)
         Units of each hidden layer.
     activation : str, default="relu"
         Name of the activation of the hidden layers, one of Keras's elementwise ones
@@ -66,7 +66,7 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
         compiled or not, for networks of any other kind; see Notes. The parameters
         above and those from `dropout_position` to `max_norm` that describe the
         perceptron must then be left alone.
-    dropout_rate : float or array-like of float, default=0.3
+    dropout_rate : float or array-like of float, default=0.2
         Probability in [0, 1) that a unit is dropped, or one per dropout position,
         input side first. Passed on to `model` if that takes a `dropout_rate`.
     dropout_position : {"hidden", "all"} or int, default="hidden"
@@ -98,15 +98,15 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
         Largest norm of the weights into a hidden unit [1]_.
     optimizer : str, class or keras.optimizers.Optimizer, default="adam"
         Any optimizer of Keras. An instance is a description, never trained itself.
-    learning_rate : float, default=0.003
+    learning_rate : float, default=0.001
         Step size of an `optimizer` given by name or class; an instance has its own.
-    learning_rate_schedule : {"cosine", "constant"}, default="cosine"
+    learning_rate_schedule : {"constant", "cosine"}, default="constant"
         How the step size of an `optimizer` given by name or class goes on: "cosine"
         lets it fall to 0 over all `epochs` of a `fit` by half a cosine [4]_, which
         every fit of a `warm_start` does anew. `partial_fit` does not know how many
         calls will come, and leaves it constant. Callbacks see and set what the
         schedule begins with.
-    batch_size : int or "auto", default="auto"
+    batch_size : int or "auto", default=32
         Rows of a training step, at most. Batches of an epoch are of equal size, give
         or take one. "auto" makes about 100 steps an epoch, of 64 to 256 rows.
     epochs : int, default=100
@@ -289,11 +289,11 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
 
     def __init__(
         self,
-        hidden_layer_sizes: int | Sequence[int] = (100, 100, 100),
+        hidden_layer_sizes: int | Sequence[int] = (200,),
         activation: str = "relu",
         *,
         model: Callable[..., keras.Model] | None = None,
-        dropout_rate: float | Sequence[float] = 0.3,
+        dropout_rate: float | Sequence[float] = 0.2,
         dropout_position: str | int = "hidden",
         n_samples: int = 100,
         sampling: str = "stratified",
@@ -302,9 +302,9 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
         alpha: float = 1.0,
         max_norm: float | None = None,
         optimizer: Any = "adam",
-        learning_rate: float = 3e-3,
-        learning_rate_schedule: str = "cosine",
-        batch_size: int | str = "auto",
+        learning_rate: float = 1e-3,
+        learning_rate_schedule: str = "constant",
+        batch_size: int | str = 32,
         epochs: int = 100,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,

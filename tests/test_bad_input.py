@@ -176,6 +176,7 @@ BAD_PARAMETERS = [
     ("max_norm", 0),
     ("optimizer", 3),
     ("learning_rate", 0),
+    ("learning_rate_schedule", "linear"),
     ("batch_size", 0),
     ("epochs", 0),
     ("early_stopping", "maybe"),

@@ -196,6 +196,49 @@ def test_an_optimizers_own_rate_is_not_annealed(blobs):
     assert by_schedule[0] == by_schedule[1]
 
 
+def compiled_with_what_is_given(meta, compile_kwargs):
+    network = keras.Sequential(
+        [
+            keras.Input((meta["n_features_in_"],)),
+            keras.layers.Dense(8, activation="relu"),
+            keras.layers.Dropout(0.2),
+            keras.layers.Dense(3, activation="softmax"),
+        ]
+    )
+    network.compile(loss="sparse_categorical_crossentropy", **compile_kwargs)
+    return network
+
+
+def compiled_by_itself(meta):
+    optimizer = keras.optimizers.Adam()
+    return compiled_with_what_is_given(meta, {"optimizer": optimizer})
+
+
+def test_the_schedule_is_that_of_a_model_too_unless_it_has_its_own(blobs):
+    def fit(model, schedule):
+        return MCDropoutClassifier(
+            model=model, learning_rate_schedule=schedule, epochs=6, random_state=0
+        ).fit(*blobs)
+
+    losses = [
+        fit(compiled_with_what_is_given, schedule).history_["loss"]
+        for schedule in ("constant", "cosine")
+    ]
+    assert losses[0][-1] != losses[1][-1]
+    with pytest.raises(
+        ValueError, match="learning_rate_schedule has no meaning beside"
+    ):
+        fit(compiled_by_itself, "cosine")
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "expected"), [(10, 64), (6400, 64), (10_000, 100), (10**6, 256)]
+)
+def test_batches_follow_the_size_of_the_table(n_rows, expected):
+    assert fitting.batch_size("auto", n_rows) == expected
+    assert fitting.batch_size(7, n_rows) == 7
+
+
 class NotesRates(keras.callbacks.Callback):
     """Halves the learning rate after each epoch, and notes what it finds."""
 

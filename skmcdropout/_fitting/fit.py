@@ -67,7 +67,7 @@ def fit_network(
         epochs=1 if one_epoch else parameters.epochs,
         n_iter_no_change=parameters.n_iter_no_change,
         seed=seeds.training,
-        is_annealed=parameters.learning_rate_schedule == "cosine" and not one_epoch,
+        is_annealed=_is_annealed(parameters) and not one_epoch,
     )
     arrays = TrainingData(table, data.y, loss_weights, rows, validation_rows)
     callbacks, verbose = _callback_list(parameters.callbacks), int(parameters.verbose)
@@ -94,6 +94,12 @@ def _callback_list(callbacks: Any) -> list[keras.callbacks.Callback]:
                 f"of them. Got {callback!r} instead."
             )
     return given
+
+
+def _is_annealed(parameters: Parameters) -> bool:
+    """Whether the learning rate falls; an optimizer's own is its own matter."""
+    has_rate = not isinstance(parameters.optimizer, (str, type))
+    return parameters.learning_rate_schedule == "cosine" and not has_rate
 
 
 def batch_size(given: int | str, n_rows: int) -> int:

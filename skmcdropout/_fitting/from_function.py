@@ -46,6 +46,9 @@ MLP_ONLY = (
     "max_norm",
 )
 
+#: Parameters that say what a compiled model says.
+TRAINED_BY = ("optimizer", "learning_rate", "learning_rate_schedule")
+
 BESIDE_MODEL = "has no meaning beside model, which builds all"
 BESIDE_COMPILED = (
     "has no meaning beside a model that is compiled with an optimizer (compile it with "
@@ -78,7 +81,7 @@ def plan_from_function(
     compiled_with = blueprint.make_optimizer()
     if compiled_with is not None:
         if "compile_kwargs" not in arguments:
-            refuse_set(parameters, ("optimizer", "learning_rate"), BESIDE_COMPILED)
+            refuse_set(parameters, TRAINED_BY, BESIDE_COMPILED)
         optimizer = described(compiled_with)
     if blueprint.is_float16:
         raise ValueError(

@@ -14,6 +14,7 @@ from skmcdropout._fitting.from_function import (
     BESIDE_COMPILED,
     BESIDE_MODEL,
     MLP_ONLY,
+    TRAINED_BY,
 )
 from skmcdropout._fitting.parameters import (
     BuiltBy,
@@ -66,7 +67,7 @@ def adopt(
         raise ValueError("The model's weights must be finite. Got NaN or infinity.")
     refuse_set(parameters, (*MLP_ONLY, "dropout_rate"), BESIDE_MODEL)
     if blueprint.optimizer is not None:
-        refuse_set(parameters, ("optimizer", "learning_rate"), BESIDE_COMPILED)
+        refuse_set(parameters, TRAINED_BY, BESIDE_COMPILED)
     model = SameNetwork(blueprint)
     spec = replace(blueprint, outputs=blueprint.outputs.for_classes(classes))
     fitted = FittedState(

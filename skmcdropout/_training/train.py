@@ -80,7 +80,7 @@ def train(
             validation_rows=data.validation_rows,
             shuffle_seed=recipe.seed,
             initial_epoch=state.progress.n_epochs,
-            is_annealed=recipe.is_annealed and not isinstance(recipe.optimizer, tuple),
+            is_annealed=recipe.is_annealed,
         )
     finally:
         for callback in callbacks:
