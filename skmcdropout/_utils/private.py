@@ -95,7 +95,8 @@ def check_keras() -> None:
 
     layers = keras.layers
     inputs = keras.Input((1,), name="skmcdropout_probe_input")
-    network = keras.Model(inputs, inputs, name="skmcdropout_probe")
+    outputs = layers.Flatten(name="skmcdropout_probe_layer")(inputs)
+    network = keras.Model(inputs, outputs, name="skmcdropout_probe")
     cells = [layers.SimpleRNNCell, layers.GRUCell, layers.LSTMCell]
     for holder, *parts in (
         *((cell, DRAWS_CELL_MASKS) for cell in cells),
@@ -103,7 +104,7 @@ def check_keras() -> None:
         (layers.Dropout, "call"),
         (network, "_flatten_layers", "_call_has_training_arg"),
         (network, "_run_through_graph", "_nodes_by_depth", "_standardize_inputs"),
-        (inputs, "_keras_history"),
+        (outputs, "_keras_history"),
         (keras.optimizers.Optimizer, "_all_reduce_sum_gradients"),
         (keras.callbacks.Callback(), "_model"),
     ):
