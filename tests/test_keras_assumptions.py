@@ -153,7 +153,7 @@ def test_an_executor_can_be_chosen():
 
 
 def test_a_keras_variable_holds_its_tensorflow_variable_and_shape():
-    """Both are private; `FreeWeights` replaces them."""
+    """Both are private; `FreeVariables` replaces them."""
     variable = keras.Variable(np.zeros((2, 3), np.float32))
     assert variable.value is variable._value
     assert tuple(variable._shape) == (2, 3)
@@ -314,3 +314,66 @@ def test_private_parts_of_tensorflow_are_there():
     assert context._context is context.context()
     assert context._context._initialized
     assert callable(context.context().clear_kernel_cache)
+
+
+def test_flat_layers_are_a_network_and_all_within_it():
+    inner = keras.Sequential([keras.Input((5,)), keras.layers.Dense(5)])
+    net = keras.Sequential([keras.Input((5,)), inner, keras.layers.Dropout(0.5)])
+    flat = net._flatten_layers()
+    assert flat[0] is net
+    assert {type(layer).__name__ for layer in flat} >= {
+        "Sequential",
+        "Dense",
+        "Dropout",
+    }
+    assert inner in flat
+    assert net not in net._flatten_layers(include_self=False)
+
+
+def test_a_symbolic_output_knows_its_operation():
+    x = keras.Input((5,))
+    softmax = keras.layers.Softmax()
+    assert softmax(x)._keras_history.operation is softmax
+
+
+def test_a_dropout_layer_chooses_the_shape_of_its_mask_in_a_method_of_its_class():
+    """Why a class that has another is not sampled by the law of its base."""
+    layer = keras.layers.SpatialDropout1D
+    assert "_get_noise_shape" in vars(layer) or "_get_noise_shape" in vars(
+        layer.__mro__[1]
+    )
+
+
+def test_a_callback_holds_its_model_where_it_can_be_taken_away():
+    callback = keras.callbacks.Callback()
+    net = network()
+    callback.set_model(net)
+    assert callback._model is net
+    callback._model = None
+    assert callback.model is None
+
+
+def test_tensors_with_a_value_are_eager_tensors():
+    found = []
+
+    @tf.function(autograph=False)
+    def note(x):
+        found.append(isinstance(x, tf.__internal__.EagerTensor))
+        return x
+
+    note(tf.constant(1.0))
+    assert found == [False]
+    assert isinstance(tf.constant(1.0), tf.__internal__.EagerTensor)
+
+
+def test_without_the_sum_over_replicas_an_optimizer_does_the_same():
+    weights = []
+    for is_replaced in (False, True):
+        variable = keras.Variable(X[:3].copy())
+        optimizer = keras.optimizers.Adam(0.1)
+        optimizer.build([variable])
+        if is_replaced:
+            optimizer._all_reduce_sum_gradients = lambda pairs: pairs
+        optimizer.apply([tf.constant(X[3:6])], [variable])
+        weights.append(variable.numpy())
+    assert_array_equal(*weights)

@@ -2,8 +2,8 @@
 
 Whatever is relied on without being promised is used here and nowhere else, under a
 name that says what for. What would be missed silently is looked for by `check_keras`,
-all else where it is used. `tests/test_keras_assumptions.py` tests what each part does,
-on the libraries alone.
+all else where it is used. `tests/test_keras_assumptions.py` and
+`tests/test_sklearn_assumptions.py` test what each part does, on the libraries alone.
 """
 
 from __future__ import annotations
