@@ -91,9 +91,9 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
         Precision of a normal prior of the weights, which counts once whatever the
         number of rows, as in `Ridge` and in `LogisticRegression` with ``C=1/alpha``:
         added to the mean cross-entropy of n rows is ``alpha / (2 * n)`` times the sum
-        of squared weights, biases apart. n is the total weight of the rows that are
-        trained on; in `partial_fit` of those of the call. It is the weight decay of
-        the derivation of Monte-Carlo dropout [2]_.
+        of squared weights, biases apart. n are the rows that are trained on, repeated
+        ones counted as often; in `partial_fit` those of the call. It is the weight
+        decay of the derivation of Monte-Carlo dropout [2]_.
     max_norm : float, default=None
         Largest norm of the weights into a hidden unit [1]_.
     optimizer : str, class or keras.optimizers.Optimizer, default="adam"

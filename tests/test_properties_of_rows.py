@@ -199,7 +199,7 @@ def test_each_row_counts_by_its_weight_times_that_of_its_class(table, class_weig
         with pytest.raises(ValueError, match="must give some class in y a positive"):
             training_rows(X, y, w, class_weight, names)
         return
-    rows, loss_weights, _ = training_rows(X, y, w, class_weight, names)
+    rows, loss_weights = training_rows(X, y, w, class_weight, names)
     counts = np.bincount(rows, minlength=len(X))
     counted = counts * loss_weights.astype(float)
     assert_allclose(counted / counted.sum(), expected / expected.sum(), atol=1e-6)
@@ -213,9 +213,9 @@ NAMES = np.array(["a", "b", "c"])
 
 
 def test_rows_are_repeated_up_to_ten_times_their_number():
-    rows, *_ = training_rows(*THREE, np.array([1.0, 1.0, 28.0]), None, NAMES)
+    rows, _ = training_rows(*THREE, np.array([1.0, 1.0, 28.0]), None, NAMES)
     assert len(rows) == 30
-    rows, weights, _ = training_rows(*THREE, np.array([1.0, 1.0, 29.0]), None, NAMES)
+    rows, weights = training_rows(*THREE, np.array([1.0, 1.0, 29.0]), None, NAMES)
     assert len(rows) == 3
     assert_allclose(weights, np.array([3, 3, 87]) / 31, rtol=1e-6)
 
@@ -230,7 +230,7 @@ def test_weights_far_apart_or_near_the_largest_number_stay_finite(
 ):
     X, y = np.zeros((4, 1), np.float32), np.array([0, 0, 1, 2])
     weights = np.array([weights[0], *weights])  # the first class has two rows
-    rows, found, _ = training_rows(X, y, weights, class_weight, NAMES)
+    rows, found = training_rows(X, y, weights, class_weight, NAMES)
     assert np.isfinite(found).all()
     assert_allclose(found[rows].mean(), 1, rtol=1e-6)
 
@@ -238,7 +238,7 @@ def test_weights_far_apart_or_near_the_largest_number_stay_finite(
 def test_class_weights_must_leave_something_to_train_on():
     with pytest.raises(ValueError, match=r"must give some class in y a positive"):
         training_rows(*THREE, None, {"a": 0, "b": 0.0, "c": 0}, NAMES)
-    rows, *_ = training_rows(*THREE, None, {"a": 0, "b": 0.0}, NAMES)
+    rows, _ = training_rows(*THREE, None, {"a": 0, "b": 0.0}, NAMES)
     assert_array_equal(rows, [2])
 
 

@@ -131,16 +131,16 @@ def test_weighted_loss_is_that_of_keras(blobs):
         (60, None, {}, 60),
         (7, None, {}, 60),
         (60, np.repeat([1, 3], 30), {}, 120),
-        (60, np.repeat([0.25, 0.5], 30), {}, 22.5),
-        (60, np.repeat([0, 0.5], 30), {}, 15),
-        (60, None, {"class_weight": {0: 5, 1: 0.5, 2: 0.5}}, 120),
+        (60, np.repeat([0.25, 0.5], 30), {}, 60),
+        (60, np.repeat([0, 0.5], 30), {}, 30),
+        (60, None, {"class_weight": {0: 5, 1: 0.5, 2: 0.5}}, 60),
         (60, None, {"early_stopping": True, "validation_fraction": 0.2}, 48),
     ],
 )
 def test_alpha_is_a_prior_that_counts_once_for_all_rows(
     blobs, batch_size, weights, parameters, total
 ):
-    """alpha / 2 times the squared weights, divided by the weight of all rows."""
+    """alpha / 2 times the squared weights, divided by the number of rows."""
     X, y = blobs
     still = full_batch(
         optimizer=keras.optimizers.SGD(0.0), batch_size=batch_size, **parameters

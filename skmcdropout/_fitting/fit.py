@@ -50,7 +50,7 @@ def fit_network(
     spec, weights, table, optimizer, built_by = plan
     progress = NOT_BEGUN if before is None else before.training.progress
     state = TrainingState(weights, progress)
-    rows, loss_weights, row_weight = training_rows(
+    rows, loss_weights = training_rows(
         table, data.y, data.weights, parameters.class_weight, data.classes
     )
     validation_rows = rows[:0]
@@ -58,7 +58,7 @@ def fit_network(
         rows, validation_rows = hold_out(
             rows, data.y, parameters.validation_fraction, seeds.validation_split
         )
-    spec = spec.with_prior_over(row_weight * float(loss_weights[rows].sum()))
+    spec = spec.with_prior_over(len(rows))
     fitted = FittedState(spec, state, seeds, built_by)
     recipe = Recipe(
         optimizer=optimizer,

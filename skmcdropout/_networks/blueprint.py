@@ -123,7 +123,7 @@ class Blueprint:
         undecorate(network)
         return network
 
-    def with_prior_over(self, total_weight: float) -> Blueprint:
+    def with_prior_over(self, n_rows: int) -> Blueprint:
         """The same network: its penalties are its layers'."""
         return self
 

@@ -111,9 +111,9 @@ class Perceptron:
             return build_network(self, seeds)
         return build_network(self, seeds, dropout=TunableDropout, penalty=TunableL2)
 
-    def with_prior_over(self, total_weight: float) -> Perceptron:
-        """The same network with its penalty divided by the weight of all rows."""
-        return replace(self, l2=self.l2 / total_weight)
+    def with_prior_over(self, n_rows: int) -> Perceptron:
+        """The same network with its penalty divided by the number of rows."""
+        return replace(self, l2=self.l2 / n_rows)
 
     def set_strengths(self, network: keras.Model) -> None:
         """Give a network built to train its rates and penalty."""

@@ -76,7 +76,7 @@ class NetworkSpec(Protocol):
     def build_to_train(self, is_shared: bool) -> keras.Model:
         """A network for a trainer, which may serve others like it if `is_shared`."""
 
-    def with_prior_over(self, total_weight: float) -> NetworkSpec:
+    def with_prior_over(self, n_rows: int) -> NetworkSpec:
         """The same network with a prior that counts as much as one of so many rows."""
 
     def set_strengths(self, network: keras.Model) -> None:

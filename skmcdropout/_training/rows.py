@@ -29,13 +29,11 @@ MIX = np.uint64(0xFF51AFD7ED558CCD)
 class TrainingRows(NamedTuple):
     """`rows`: indices to train on, canonical order, repeated as often as they count.
 
-    `loss_weights`: one factor a row of the data (not of `rows`), mean 1 over `rows`;
-    `mean_weight`: the weight that a factor of 1 stands for.
+    `loss_weights`: one factor a row of the data (not of `rows`), mean 1 over `rows`.
     """
 
     rows: NDArray[np.int64]
     loss_weights: NDArray[np.float32]
-    mean_weight: float
 
 
 def training_rows(
@@ -57,10 +55,9 @@ def training_rows(
     if integral and total <= MAX_REPETITION * len(X):
         counts = weights[rows].astype(np.int64)
         rows = np.repeat(rows, counts)
-        loss_weights, unit = np.ones(len(X)), 1.0
+        loss_weights = np.ones(len(X))
     else:
-        unit = float(weights.max())
-        loss_weights = weights / unit
+        loss_weights = weights / weights.max()
     if class_weight is not None:
         loss_weights *= _weight_of_class(class_weight, classes, y, weights)[y]
         rows = rows[loss_weights[rows] > 0]
@@ -69,8 +66,8 @@ def training_rows(
             "class_weight must give some class in y a positive weight. "
             f"Got {class_weight!r} instead."
         )
-    mean = float(loss_weights[rows].mean())
-    return TrainingRows(rows, (loss_weights / mean).astype(np.float32), unit * mean)
+    loss_weights /= loss_weights[rows].mean()
+    return TrainingRows(rows, loss_weights.astype(np.float32))
 
 
 def canonical_order(
