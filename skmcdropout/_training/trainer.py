@@ -273,7 +273,7 @@ class GraphTrainer(keras.Model):
         """
         variables = self._variables
         rate = self.optimizer.learning_rate
-        is_fixed = isinstance(rate, keras.Variable)  # and not a schedule
+        is_fixed = hasattr(rate, "assign")  # a variable, and not what a schedule says
         base = tf.identity(rate.value) if is_fixed else None
         n_rows = tf.shape(orders, out_type=tf.int64)[1]
 
