@@ -156,6 +156,7 @@ def _holder(path):
         ("layers.LSTMCell", private.DRAWS_CELL_MASKS),
         ("layers.SimpleRNNCell", private.DRAWS_CELL_MASKS),
         ("layers.Attention", private.APPLIES_SCORES),
+        ("layers.SpatialDropout1D", private.CHOOSE_NOISE_SHAPE[0]),
         ("layers.Layer", "_flatten_layers"),
         ("models.Model", "_standardize_inputs"),
         ("optimizers.Optimizer", "_all_reduce_sum_gradients"),

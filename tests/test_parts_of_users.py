@@ -13,7 +13,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from skmcdropout import MCDropoutClassifier
 from skmcdropout._fitting import callbacks
 from skmcdropout._training import trainer_pool
-from skmcdropout._utils.private import scikeras_without_patches
+from skmcdropout._training.scikeras_backend import scikeras_without_patches
 
 X = np.random.RandomState(0).normal(size=(40, 3)) + np.arange(40)[:, None] % 2
 Y = np.arange(40) % 2

@@ -67,5 +67,5 @@ def whole_engine(
     network: keras.Model, blueprint: Blueprint, shapes: Shapes, is_whole: bool = True
 ) -> GraphEngine:
     """What draws from `network`, called by Keras anew from its inputs for each draw."""
-    how = {"whole": is_whole, "asked": not takes_training(network)}
-    return GraphEngine(Head((), blueprint, shapes), [network], blueprint, **how)
+    head, asked = Head((), blueprint, shapes), not takes_training(network)
+    return GraphEngine(head, [network], blueprint, whole=is_whole, asked=asked)

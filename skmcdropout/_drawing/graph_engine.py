@@ -39,12 +39,13 @@ class GraphEngine:
         head: Head,
         tail: Sequence[Any],
         blueprint: Blueprint,
-        **how: bool,
+        whole: bool = False,
+        asked: bool = False,
     ) -> None:
         self._head = head
         self._tail = tail
         self._blueprint = blueprint
-        self._how = how  # see `Pass`
+        self._how = {"whole": whole, "asked": asked}  # see `Pass`
         self._draws = any(map(has_noise, tail))
         self._passes: dict[bool, tuple[Any, Pass]] = {}
 

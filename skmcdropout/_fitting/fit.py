@@ -98,8 +98,8 @@ def _callback_list(callbacks: Any) -> list[keras.callbacks.Callback]:
 
 def _is_annealed(parameters: Parameters) -> bool:
     """Whether the learning rate falls; an optimizer's own is its own matter."""
-    has_rate = not isinstance(parameters.optimizer, (str, type))
-    return parameters.learning_rate_schedule == "cosine" and not has_rate
+    is_named = isinstance(parameters.optimizer, (str, type))
+    return is_named and parameters.learning_rate_schedule == "cosine"
 
 
 def batch_size(given: int | str, n_rows: int) -> int:

@@ -64,13 +64,15 @@ def plan_from_function(
     new_optimizer = made(optimizer, float(parameters.learning_rate))
     arguments = _arguments(parameters, data, new_optimizer)
     call = BuiltBy(parameters.model, call_as_text(parameters.model, arguments))
-    if before is not None and before.built_by is None:
+    last = None if before is None else before.built_by
+    if before is not None and last is None:
         raise ValueError(
             "Going on training (warm_start=True or partial_fit) must keep the network "
             "of the last fit, which model did not build. Clone the estimator to train "
             "another."
         )
-    if before is not None and _is_same(call, before.built_by):
+    is_same = last == call and last.function is call.function
+    if before is not None and is_same:
         blueprint = cast(Blueprint, before.spec)
         weights = before.training.weights
     else:
@@ -90,14 +92,6 @@ def plan_from_function(
         )
     table, row_shapes = blueprint.pack(data.X)
     return Plan(blueprint.for_rows(row_shapes), weights, table, optimizer, call)
-
-
-def _is_same(call: BuiltBy, other: BuiltBy | None) -> bool:
-    return (
-        other is not None
-        and call.function is other.function
-        and call.call == other.call
-    )
 
 
 def _arguments(

@@ -9,14 +9,40 @@ importing it changes in Keras's classes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
 from skmcdropout._networks.keras_backend import single_precision
-from skmcdropout._utils.private import scikeras_without_patches
+
+
+@contextlib.contextmanager
+def scikeras_without_patches() -> Iterator[None]:
+    """Undo what importing scikeras within changes in Keras's classes.
+
+    Its way of pickling them loses optimizers that Keras can't name, Lamb among them.
+    Where somebody imported it before, who may rely on it, nothing changes.
+    """
+    patched = (
+        keras.Model,
+        keras.losses.Loss,
+        keras.metrics.Metric,
+        keras.optimizers.Optimizer,
+    )
+    names = ("__reduce__", "__deepcopy__")
+    before = {(c, n): vars(c).get(n) for c in patched for n in names}
+    was_imported = "scikeras" in sys.modules
+    yield
+    for (kind, name), method in () if was_imported else before.items():
+        if method is not None:
+            setattr(kind, name, method)
+        elif name in vars(kind):
+            delattr(kind, name)
+
 
 with scikeras_without_patches():
     from scikeras.wrappers import KerasClassifier

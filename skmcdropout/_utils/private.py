@@ -8,10 +8,9 @@ all else where it is used. `tests/test_keras_assumptions.py` and
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 
@@ -101,7 +100,7 @@ def check_keras() -> None:
     for holder, *parts in (
         *((cell, DRAWS_CELL_MASKS) for cell in cells),
         (layers.Attention, APPLIES_SCORES),
-        (layers.Dropout, "call"),
+        (layers.SpatialDropout1D, CHOOSE_NOISE_SHAPE[0]),
         (network, "_flatten_layers", "_call_has_training_arg"),
         (network, "_run_through_graph", "_nodes_by_depth", "_standardize_inputs"),
         (outputs, "_keras_history"),
@@ -219,32 +218,6 @@ def is_eager(tensor: Any) -> bool:
     import tensorflow as tf
 
     return isinstance(tensor, tf.__internal__.EagerTensor)
-
-
-@contextlib.contextmanager
-def scikeras_without_patches() -> Iterator[None]:
-    """Undo what importing scikeras within changes in Keras's classes.
-
-    Its way of pickling them loses optimizers that Keras can't name, Lamb among them.
-    Where somebody imported it before, who may rely on it, nothing changes.
-    """
-    import keras
-
-    patched = (
-        keras.Model,
-        keras.losses.Loss,
-        keras.metrics.Metric,
-        keras.optimizers.Optimizer,
-    )
-    names = ("__reduce__", "__deepcopy__")
-    before = {(c, n): vars(c).get(n) for c in patched for n in names}
-    was_imported = "scikeras" in sys.modules
-    yield
-    for (kind, name), method in () if was_imported else before.items():
-        if method is not None:
-            setattr(kind, name, method)
-        elif name in vars(kind):
-            delattr(kind, name)
 
 
 def _part(holder: Any, name: str) -> Any:
