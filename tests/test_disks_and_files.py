@@ -87,7 +87,7 @@ FORMATS = {
 
 
 def predictions(estimator):
-    """Of the classifier; what stands before it in a pipeline has no checksum of ours."""
+    """Of the classifier; what stands before it in a pipeline has no checksum."""
     rows = X
     if isinstance(estimator, Pipeline):
         rows, estimator = StandardScaler().fit_transform(X), estimator[-1]

@@ -23,7 +23,7 @@ from sklearn.utils.fixes import parse_version
 from skmcdropout import MCDropoutClassifier
 from skmcdropout._drawing import chain_engine
 from skmcdropout._fitting import fit as fitting
-from skmcdropout._training.trainer import GraphTrainer
+from skmcdropout._training.graph_trainer import GraphTrainer
 from skmcdropout._utils.interrupts import interrupts_held
 
 pytestmark = pytest.mark.slow
@@ -199,9 +199,10 @@ STAGES = [
     ("skmcdropout._fitting.parameters.Seeds.drawn", "both"),
     ("skmcdropout._networks.perceptron.Perceptron.initial_weights", "mlp"),
     ("skmcdropout._fitting.fit.training_rows", "both"),
-    ("skmcdropout._training.trainer_pool.load", "both"),
-    ("skmcdropout._training.trainer.GraphTrainer.fit", "both"),
-    ("skmcdropout._training.trainer_pool.unload", "both"),
+    ("skmcdropout._training.perceptron_trainer.PerceptronTrainer.load", "mlp"),
+    ("skmcdropout._training.graph_trainer.GraphTrainer.load", "model"),
+    ("skmcdropout._training.trainer.Trainer.fit", "both"),
+    ("skmcdropout._training.trainer.Trainer.unload", "both"),
     ("skmcdropout._drawing.sampler.Sampler.__init__", "both"),
     ("skmcdropout._classifier.MCDropoutClassifier._commit", "both"),
 ]
@@ -413,9 +414,9 @@ def test_a_trainer_that_was_interrupted_is_never_used_again(monkeypatch):
 
     monkeypatch.setattr(GraphTrainer, "fit", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        MCDropoutClassifier(**MLP).fit(X, Y)
+        MCDropoutClassifier(**MLP, optimizer="rmsprop").fit(X, Y)
     for _ in range(2):
-        MCDropoutClassifier(**MLP).fit(X, Y)
+        MCDropoutClassifier(**MLP, optimizer="rmsprop").fit(X, Y)
     assert used[1] is not used[0]
     assert used[2] is used[1]
 

@@ -360,7 +360,7 @@ def test_early_stopping_weighs_the_validation_rows(blobs):
     "parameters",
     [
         {"dropout_rate": 0.2, "hidden_layer_sizes": (100,), "epochs": 60},
-        {"dropout_rate": 0.5, "hidden_layer_sizes": (20, 20), "epochs": 200},
+        {"dropout_rate": 0.1, "hidden_layer_sizes": (20, 20), "epochs": 200},
     ],
     ids=["wide", "deep"],
 )
@@ -676,7 +676,11 @@ def test_one_compilation_serves_all_widths_rates_and_learning_rates(blobs, monke
         (40, 9, 0.5, 1e-1),
     ]:
         MCDropoutClassifier(
-            (width, 4), dropout_rate=rate, learning_rate=learning_rate, epochs=1
+            (width, 4),
+            optimizer="rmsprop",
+            dropout_rate=rate,
+            learning_rate=learning_rate,
+            epochs=1,
         ).fit(X[:n, : width - 3], y[:n])
     assert len(made) == 1
 
@@ -689,7 +693,13 @@ def test_one_compilation_serves_all_widths_rates_and_learning_rates(blobs, monke
 )
 def test_a_trainer_forgets_the_networks_before(blobs, monkeypatch, parameters):
     X, y = blobs
-    parameters = {"epochs": 3, "random_state": 0, "learning_rate": 0.1, **parameters}
+    parameters = {
+        "optimizer": "rmsprop",
+        "epochs": 3,
+        "random_state": 0,
+        "learning_rate": 0.1,
+        **parameters,
+    }
     made = made_trainers(monkeypatch)
     first = MCDropoutClassifier((6,), **parameters).fit(X, y).predict_proba(X)
     for width in (9, 3):

@@ -11,9 +11,11 @@ from skmcdropout._networks import optimizers
 from skmcdropout._networks.spec import NetworkSpec
 from skmcdropout._training import trainer_pool
 from skmcdropout._training.early_stopping import EarlyStopping
+from skmcdropout._training.graph_trainer import GraphTrainer
+from skmcdropout._training.perceptron_trainer import PerceptronTrainer, trains
 from skmcdropout._training.scikeras_backend import fit_with_scikeras
 from skmcdropout._training.state import Recipe, TrainingData, TrainingState
-from skmcdropout._training.trainer import GraphTrainer
+from skmcdropout._training.trainer import Trainer, fixed_learning_rate
 from skmcdropout._utils.interrupts import interrupts_held
 from skmcdropout._utils.kernels import clear_gone_kernels
 from skmcdropout._utils.private import forget_model
@@ -44,32 +46,32 @@ def train(
     # have other code tomorrow.
     has_own_code = spec.stands_alone or optimizers.has_own_code(recipe.optimizer)
     is_shared = not callbacks and not has_own_code
-    acquired: list[tuple[GraphTrainer, float | None]] = []
+    acquired: list[tuple[Trainer, float | None]] = []
 
-    def build(optimizer: keras.Optimizer) -> GraphTrainer:
+    def build(optimizer: keras.Optimizer) -> Trainer:
         with interrupts_held():
-            trainer = trainer_pool.acquire_trainer(spec, optimizer, is_shared)
-            trainer_pool.load(trainer, state, spec, optimizer, recipe.seed)
-        acquired.append((trainer, trainer_pool.fixed_learning_rate(optimizer)))
+            trainer = _trainer(spec, optimizer, is_shared, bool(callbacks))
+            trainer.load(state, optimizer, recipe.seed)
+        acquired.append((trainer, fixed_learning_rate(optimizer)))
         return trainer
 
     def reached() -> TrainingState:
         ((trainer, learning_rate),) = acquired
-        return trainer_pool.unload(trainer, learning_rate, state.progress)
+        return trainer.unload(learning_rate, state.progress)
 
-    callbacks = list(callbacks)
+    called = list(callbacks)
     if len(data.validation_rows):
-        callbacks.append(EarlyStopping(recipe.n_iter_no_change))
+        called.append(EarlyStopping(recipe.n_iter_no_change))
     if watcher is not None:
         # It comes after the history, so that this holds the epoch that it is told of.
-        callbacks += [keras.callbacks.History(), _TellsWatcher(watcher, reached)]
+        called += [keras.callbacks.History(), _TellsWatcher(watcher, reached)]
     try:
         fit_with_scikeras(
             build,
             spec.n_classes,
             recipe.optimizer,
             recipe.learning_rate,
-            callbacks,
+            called,
             recipe.batch_size,
             recipe.epochs,
             verbose,
@@ -83,14 +85,23 @@ def train(
             is_annealed=recipe.is_annealed,
         )
     finally:
-        for callback in callbacks:
+        for callback in called:
             forget_model(callback)
     with interrupts_held():
         trained = reached()
-    if is_shared:
-        ((trainer, _),) = acquired
+    ((trainer, _),) = acquired
+    if is_shared and isinstance(trainer, GraphTrainer):
         trainer_pool.release_trainer(trainer, spec)
     return trained
+
+
+def _trainer(
+    spec: NetworkSpec, optimizer: keras.Optimizer, is_shared: bool, is_seen: bool
+) -> Trainer:
+    """On arrays where that is known how, or else in a graph; of the pool if it may."""
+    if trains(spec, optimizer):
+        return PerceptronTrainer(spec, optimizer, is_seen)
+    return trainer_pool.acquire_trainer(spec, optimizer, is_shared)
 
 
 class _TellsWatcher(keras.callbacks.Callback):

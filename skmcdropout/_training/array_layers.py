@@ -1,0 +1,162 @@
+"""Dropout, batch normalization and activations on arrays, forward and backward."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from skmcdropout._utils.arrays import Floats
+
+#: Activations with their derivatives, in terms of what they gave.
+KNOWN = frozenset({"linear", "relu", "sigmoid", "tanh"})
+
+#: How much of the moving mean and variance a batch leaves; Keras's default.
+MOMENTUM = np.float32(0.99)
+
+
+def is_known(activation: str) -> bool:
+    """Whether `Activation` can be made for it."""
+    return activation in KNOWN
+
+
+class Dropout:
+    """Inverted dropout at `rate`, None for none; the values stay where they were.
+
+    A unit is kept where 16 random bits are at least a threshold, `rate` of all their
+    values rounded down or up at random for each batch, so that the probability of
+    dropping is the rate, and not the nearest multiple of ``2**-16``.
+    """
+
+    def __init__(self, rate: float | None, n_batch: int, width: int) -> None:
+        self._rate = rate or 0.0
+        if self._rate:
+            self._factors = np.empty((n_batch, width), np.float32)
+            self._dropped = np.empty((n_batch, width), np.float32)
+        #: Factors of the last batch.
+        self._used = np.empty((0, 0), np.float32)
+
+    def forward(self, values: Floats, bits: np.random.BitGenerator) -> Floats:
+        """Drop units of a batch."""
+        if not self._rate:
+            return values
+        n = values.size
+        words = bits.random_raw(1 + -(-n // 4))
+        uniform = float(words[0] >> np.uint64(11)) * 2.0**-53
+        threshold = int(self._rate * 2**16 + uniform)
+        self._used = self._factors[: len(values)]
+        if threshold > 2**16 - 1:  # a rate next to 1: all are dropped this time
+            self._used[...] = 0
+        else:
+            units = words[1:].view(np.uint16)[:n].reshape(values.shape)
+            kept = units >= np.uint16(threshold)
+            np.multiply(kept, np.float32(1 / (1 - self._rate)), out=self._used)
+        return np.multiply(values, self._used, out=self._dropped[: len(values)])
+
+    def backward(self, slopes: Floats) -> Floats:
+        """Drop the same units' derivatives."""
+        if self._rate:
+            slopes *= self._used
+        return slopes
+
+
+class Normalization:
+    """Batch normalization; each parameter comes with the array of its gradient."""
+
+    def __init__(
+        self,
+        gamma: tuple[Floats, Floats],
+        beta: tuple[Floats, Floats],
+        mean: Floats,
+        variance: Floats,
+        epsilon: float,
+        n_batch: int,
+        width: int,
+    ) -> None:
+        self._gamma, self._gamma_gradient = gamma
+        self._beta, self._beta_gradient = beta
+        self._mean, self._variance = mean, variance
+        self._epsilon = np.float32(epsilon)
+        self._standard = np.empty((n_batch, width), np.float32)
+        self._scaled = np.empty((n_batch, width), np.float32)
+        self._inverse = np.ones(width, np.float32)
+
+    def forward(
+        self, values: Floats, ones: Floats, shift: Floats | float = 0.0
+    ) -> Floats:
+        """Normalize by the mean and variance of the batch, to which both move.
+
+        `shift` is the constant that was left out of `values`: it moves the mean alone.
+        """
+        n = np.float32(len(ones))
+        standard, scaled = self._standard[: len(ones)], self._scaled[: len(ones)]
+        mean = ones @ values
+        mean /= n
+        np.subtract(values, mean, out=standard)
+        variance = np.einsum("ij,ij->j", standard, standard)
+        variance /= n
+        self._inverse = 1 / np.sqrt(variance + self._epsilon)
+        standard *= self._inverse
+        for moving, now in ((self._mean, mean + shift), (self._variance, variance)):
+            moving *= MOMENTUM
+            moving += now * (1 - MOMENTUM)
+        np.multiply(standard, self._gamma, out=scaled)
+        scaled += self._beta
+        return scaled
+
+    def backward(self, slopes: Floats, ones: Floats) -> Floats:
+        """Derivatives before the layer, in place of those after it."""
+        n = np.float32(len(ones))
+        standard, parts = self._standard[: len(ones)], self._scaled[: len(ones)]
+        np.matmul(ones, slopes, out=self._beta_gradient)
+        np.einsum("ij,ij->j", slopes, standard, out=self._gamma_gradient)
+        np.multiply(standard, self._gamma_gradient / n, out=parts)
+        slopes -= self._beta_gradient / n
+        slopes -= parts
+        slopes *= self._gamma * self._inverse
+        return slopes
+
+    def apply(self, values: Floats) -> Floats:
+        """Normalize by the moving mean and variance."""
+        scale = self._gamma / np.sqrt(self._variance + self._epsilon)
+        return (values - self._mean) * scale + self._beta
+
+
+class Activation:
+    """One of `KNOWN`, in place."""
+
+    def __init__(self, name: str, n_batch: int, width: int) -> None:
+        self._name = name
+        self._slopes = np.empty((n_batch, width), np.float32)
+        self._values = self._slopes
+
+    def forward(self, values: Floats) -> Floats:
+        """Apply it, and keep what it gave."""
+        self._values = self.apply(values)
+        return self._values
+
+    def backward(self, slopes: Floats) -> Floats:
+        """Multiply derivatives by its own, in place."""
+        values, own = self._values, self._slopes[: len(slopes)]
+        if self._name == "relu":
+            slopes *= values > 0
+        elif self._name == "tanh":
+            np.multiply(values, values, out=own)
+            np.subtract(np.float32(1), own, out=own)
+            slopes *= own
+        elif self._name == "sigmoid":
+            np.subtract(np.float32(1), values, out=own)
+            own *= values
+            slopes *= own
+        return slopes
+
+    def apply(self, values: Floats) -> Floats:
+        """Apply it in place."""
+        if self._name == "relu":
+            np.maximum(values, 0, out=values)
+        elif self._name == "tanh":
+            np.tanh(values, out=values)
+        elif self._name == "sigmoid":
+            np.multiply(values, np.float32(0.5), out=values)
+            np.tanh(values, out=values)
+            values += 1
+            values *= np.float32(0.5)
+        return values

@@ -1,0 +1,221 @@
+"""Training on arrays: gradients, dropout and Adam of TensorFlow and Keras."""
+
+import itertools
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from numpy.testing import assert_allclose, assert_array_equal
+
+from skmcdropout import MCDropoutClassifier
+from skmcdropout._networks.perceptron import EPSILON, Perceptron
+from skmcdropout._training.adam import Adam, is_plain_adam
+from skmcdropout._training.array_layers import KNOWN, MOMENTUM, Dropout
+from skmcdropout._training.backpropagation import Backpropagation
+
+RNG = np.random.RandomState(0)
+X = RNG.normal(size=(23, 5)).astype(np.float32)
+Y = np.arange(23) % 3
+FACTORS = RNG.uniform(0.5, 2, size=23).astype(np.float32)
+
+
+def perceptron(**changes):
+    given = {
+        "n_features": 5,
+        "hidden_layer_sizes": (7, 6),
+        "n_classes": 3,
+        "activation": "relu",
+        "rates": (0.2, 0.5, None),
+        "batch_normalization": False,
+        "l2": 0.01,
+        "max_norm": None,
+    }
+    return Perceptron(**{**given, **changes})
+
+
+def normalized(values, gamma, beta):
+    mean, variance = tf.nn.moments(values, [0])
+    scaled = tf.nn.batch_normalization(values, mean, variance, beta, gamma, EPSILON)
+    return scaled, mean, variance
+
+
+def by_tensorflow(spec, weights, masks):
+    """Sum of the losses, gradients and what the normalizations saw, in double."""
+    values = [tf.constant(weight, tf.float64) for weight in weights]
+    seen = []
+    with tf.GradientTape() as tape:
+        tape.watch(values)
+        given = iter(values)
+
+        def normalize(h):
+            gamma, beta, *_ = itertools.islice(given, 4)
+            h, mean, variance = normalized(h, gamma, beta)
+            seen.extend([mean, variance])
+            return h
+
+        h = tf.constant(X, tf.float64)
+        penalty = 0.0
+        if spec.batch_normalization:
+            h = normalize(h)
+        for i, mask in enumerate(masks):
+            h = h if mask is None else h * mask
+            kernel, bias = next(given), next(given)
+            penalty += spec.l2 * tf.reduce_sum(kernel**2)
+            h = h @ kernel + bias
+            if i < len(masks) - 1:
+                h = normalize(h) if spec.batch_normalization else h
+                h = keras.activations.get(spec.activation)(h)
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(Y, h)
+        loss = tf.reduce_mean(losses * FACTORS.astype(float)) + penalty
+    gradients = tape.gradient(loss, values)
+    return float(loss) * len(X), [g for g in gradients if g is not None], seen
+
+
+@pytest.mark.parametrize("batch_normalization", [False, True])
+@pytest.mark.parametrize("activation", sorted(KNOWN))
+@pytest.mark.parametrize(
+    "rates", [(None, None, None), (0.2, 0.5, 0.3), (None, 0.4, 0.0)], ids=str
+)
+def test_gradients_are_those_of_tensorflow(activation, batch_normalization, rates):
+    spec = perceptron(
+        activation=activation, batch_normalization=batch_normalization, rates=rates
+    )
+    weights = [w + RNG.normal(size=w.shape) * 0.1 for w in spec.initial_weights(0)]
+    arrays = Backpropagation(spec, weights)
+    arrays.make_room(len(X) + 2)
+    loss = arrays.differentiate(X, Y, FACTORS, np.random.SFC64(0))
+    masks = [
+        layer._dropout._used.astype(float) if rate else None
+        for layer, rate in zip(arrays._layers, rates, strict=True)
+    ]
+    for mask, rate in zip(masks, rates, strict=True):
+        if rate:
+            assert set(np.unique(mask)) == {0, np.float32(1 / (1 - rate))}
+    expected, gradients, seen = by_tensorflow(spec, weights, masks)
+    assert_allclose(loss, expected, rtol=1e-5)
+    flat = np.concatenate([np.ravel(gradient) for gradient in gradients])
+    assert_allclose(arrays.gradient, flat, atol=2e-6)
+    is_trained = [place[0] for place in arrays._places]
+    moved = list(itertools.compress(arrays.weights, np.logical_not(is_trained)))
+    before = list(itertools.compress(weights, np.logical_not(is_trained)))
+    for now, old, batch in zip(moved, before, seen, strict=True):
+        assert_allclose(now, old * MOMENTUM + batch * (1 - MOMENTUM), atol=1e-6)
+
+
+def test_the_momentum_of_normalization_is_the_default_of_keras():
+    assert np.float32(keras.layers.BatchNormalization().momentum) == MOMENTUM
+
+
+@pytest.mark.parametrize("rate", [0.3, 0.5, 1 / 3, 1e-5, 0.99999])
+def test_units_are_dropped_at_the_rate_itself(rate):
+    """Not at the nearest of 2 ** 16 rates, which is as far as 7.6e-6 from it."""
+    dropout, bits = Dropout(rate, 1000, 1000), np.random.SFC64(1)
+    ones, n = np.ones((1000, 1000), np.float32), 200
+    kept = sum(int(np.count_nonzero(dropout.forward(ones, bits))) for _ in range(n))
+    # units of a batch share a threshold: its part of the variance is of n, not n 10^6
+    places = rate * 2**16 % 1
+    variance = rate * (1 - rate) / (n * 1e6) + places * (1 - places) / 2**32 / n
+    assert abs(kept / (n * 1e6) - (1 - rate)) < 4 * variance**0.5
+
+
+def test_masks_of_layers_and_batches_are_independent():
+    bits = np.random.SFC64(0)
+    first, second = Dropout(0.5, 500, 40), Dropout(0.5, 500, 40)
+    ones = np.ones((500, 40), np.float32)
+    draws = [d.forward(ones, bits).ravel() > 0 for d in (first, second) * 3]
+    correlations = np.corrcoef(np.array(draws, float))
+    assert np.abs(correlations - np.eye(6)).max() < 4.5 / np.sqrt(500 * 40)
+
+
+@pytest.mark.parametrize("config", [{}, {"beta_1": 0.5, "epsilon": 0.1}], ids=str)
+def test_adam_is_that_of_keras(config):
+    optimizer = keras.optimizers.Adam(**config)
+    variable = keras.Variable(np.ones(5, np.float32))
+    ours, vector = Adam(optimizer, 5), np.ones(5, np.float32)
+    for step in range(1, 20):
+        gradient = RNG.normal(size=5).astype(np.float32)
+        optimizer.learning_rate = 0.1 / step
+        optimizer.apply([tf.constant(gradient)], [variable])
+        ours.step(vector, gradient, 0.1 / step)
+        assert_allclose(vector, variable.numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        keras.optimizers.Adam(amsgrad=True),
+        keras.optimizers.Adam(clipnorm=1.0),
+        keras.optimizers.Adam(weight_decay=0.1),
+        keras.optimizers.Adam(use_ema=True),
+        keras.optimizers.Adam(gradient_accumulation_steps=2),
+        keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(0.1, 5)),
+        keras.optimizers.AdamW(),
+        keras.optimizers.SGD(),
+    ],
+    ids=lambda optimizer: type(optimizer).__name__,
+)
+def test_any_other_optimizer_is_left_to_keras(optimizer):
+    assert is_plain_adam(keras.optimizers.Adam(0.5))
+    assert not is_plain_adam(optimizer)
+
+
+@pytest.mark.parametrize("norm", [0.5, 100.0])
+def test_weights_into_a_hidden_unit_are_bounded_as_by_keras(norm):
+    spec = perceptron(max_norm=norm)
+    weights = [3 * w for w in spec.initial_weights(0)]
+    arrays = Backpropagation(spec, weights)
+    arrays.constrain()
+    bound = keras.constraints.MaxNorm(norm, axis=0)
+    for i, (now, before) in enumerate(zip(arrays.weights, weights, strict=True)):
+        is_bounded = before.ndim == 2 and i < 4
+        expected = bound(before).numpy() if is_bounded else before
+        assert_allclose(now, expected, rtol=1e-5)
+
+
+def test_evaluation_is_that_of_the_network():
+    spec = perceptron(batch_normalization=True)
+    weights = [w + RNG.uniform(size=w.shape) for w in spec.initial_weights(0)]
+    network = spec.build(0)
+    network.set_weights(weights)
+    loss, accuracy = Backpropagation(spec, weights).evaluate(X, Y, FACTORS)
+    p = network.predict(X, verbose=0).astype(float)
+    weigh = FACTORS / FACTORS.sum()
+    assert_allclose(loss, -(weigh * np.log(p[np.arange(23), Y])).sum(), rtol=1e-5)
+    assert_allclose(accuracy, (weigh * (p.argmax(axis=1) == Y)).sum(), rtol=1e-6)
+
+
+class Looks(keras.callbacks.Callback):
+    """Sees that the network it is shown is the one that is trained."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        for shown, trained in zip(
+            self.model.network.get_weights(), self.model.get_weights(), strict=True
+        ):
+            assert_array_equal(shown, trained)
+
+
+@pytest.mark.parametrize("batch_normalization", [False, True])
+def test_callbacks_see_each_step_and_change_nothing(batch_normalization):
+    given = {
+        "hidden_layer_sizes": (6,),
+        "epochs": 3,
+        "batch_size": 5,
+        "batch_normalization": batch_normalization,
+        "random_state": 0,
+    }
+    plain = MCDropoutClassifier(**given).fit(X, Y)
+    seen = MCDropoutClassifier(**given, callbacks=Looks()).fit(X, Y)
+    assert_allclose(plain.history_["loss"], seen.history_["loss"])
+    assert_array_equal(plain.predict_proba(X), seen.predict_proba(X))
+
+
+class Zeroes(keras.callbacks.Callback):
+    def on_epoch_end(self, epoch, logs=None):
+        kernel = self.model.network.layers[0]
+        kernel.set_weights([0 * w for w in kernel.get_weights()])
+
+
+def test_what_callbacks_make_of_the_network_is_trained_on():
+    zeroed = MCDropoutClassifier((6,), callbacks=Zeroes(), epochs=2).fit(X, Y)
+    assert not zeroed.model_.get_weights()[0].any()
