@@ -55,7 +55,13 @@ def main(quick: bool) -> None:
         for seed in range(n_seeds):
             same = {"epochs": 20, "batch_size": 32}
             ours = MCDropoutClassifier(
-                (100, 100), dropout_rate=0.2, alpha=0.0, random_state=seed, **same
+                (100, 100),
+                dropout_rate=0.2,
+                alpha=0.0,
+                batch_normalization=False,
+                temperature=1.0,
+                random_state=seed,
+                **same,
             )
             plain = scikeras_classifier((100, 100), **same)
             for X_train, y_train, X_test, y_test in folds(X, y, seed):

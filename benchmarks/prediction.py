@@ -31,7 +31,13 @@ def fitted(
     rng = np.random.RandomState(0)
     y = np.arange(20 * n_out) % n_out
     X = rng.normal(size=(len(y), n_in))
-    defaults = {"dropout_rate": 0.2, "epochs": 1, "random_state": 0}
+    defaults = {
+        "dropout_rate": 0.2,
+        "batch_normalization": False,
+        "epochs": 1,
+        "temperature": 1.0,
+        "random_state": 0,
+    }
     return MCDropoutClassifier(hidden, **{**defaults, **parameters}).fit(X, y)
 
 

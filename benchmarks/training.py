@@ -9,6 +9,7 @@ import time
 import warnings
 from pathlib import Path
 
+import joblib
 import numpy as np
 from peers import AlwaysDropout, LoopingClassifier, scikeras_classifier
 from sklearn.base import clone
@@ -20,6 +21,9 @@ from timing import seconds, short, table, times
 
 from skmcdropout import MCDropoutClassifier
 
+#: What scikit-learn's MLP and a textbook network of Keras do as well.
+PLAIN = {"batch_normalization": False, "alpha": 0.0, "temperature": 1.0}
+
 FIRST_FIT = """
 import time, warnings
 import tensorflow
@@ -30,7 +34,13 @@ import skmcdropout._fitting.fit
 warnings.simplefilter("ignore")
 X, y = load_digits(return_X_y=True)
 X /= 16
-ours = MCDropoutClassifier((100, 100), epochs=20, batch_size=32)
+ours = MCDropoutClassifier(
+    (100, 100),
+    epochs=20,
+    batch_size=32,
+    batch_normalization=False,
+    temperature=1.0,
+)
 mlp = MLPClassifier((100, 100), max_iter=20, batch_size=32, n_iter_no_change=20)
 for classifier in (ours, mlp):
     start = time.perf_counter()
@@ -44,7 +54,7 @@ def fits(quick: bool) -> None:
     X, y = load_digits(return_X_y=True)
     X /= 16
     ours = MCDropoutClassifier(
-        (100, 100), dropout_rate=0.2, alpha=0.0, epochs=20, batch_size=32
+        (100, 100), dropout_rate=0.2, epochs=20, batch_size=32, **PLAIN
     )
     mlp = MLPClassifier(
         (100, 100), max_iter=20, batch_size=32, n_iter_no_change=20, tol=0
@@ -86,7 +96,7 @@ def fits(quick: bool) -> None:
     X = np.clip(rng.normal(size=(10, 784))[y] / 4 + rng.normal(size=(n, 784)), 0, 1)
     X = X.astype(np.float32)
     sized = {"epochs": 3, "batch_size": 128}
-    ours = MCDropoutClassifier((300, 100), dropout_rate=0.2, alpha=0.0, **sized)
+    ours = MCDropoutClassifier((300, 100), dropout_rate=0.2, **PLAIN, **sized)
     mlp = MLPClassifier((300, 100), max_iter=3, batch_size=128, n_iter_no_change=9)
     keras = scikeras_classifier((300, 100), **sized)
     a, b, c = (
@@ -101,6 +111,23 @@ def fits(quick: bool) -> None:
             f"{a / c:.2f}× ({short(c)})",
         ]
     )
+    n = 50_000 if quick else 200_000
+    y = rng.randint(4, size=n)
+    X = (rng.normal(size=(4, 30))[y] / 2 + rng.normal(size=(n, 30))).astype(np.float32)
+    ours = MCDropoutClassifier((256, 256), epochs=2, batch_size=256, **PLAIN)
+    mlp = MLPClassifier((256, 256), max_iter=2, batch_size=256, n_iter_no_change=9)
+    a, b = (
+        seconds(lambda e=e: clone(e).fit(X, y), 1 if quick else 3, warm=False)
+        for e in (ours, mlp)
+    )
+    lines.append(
+        [
+            f"{n:,} × 30, 30-256-256-4, batch 256, 2 epochs",
+            short(a),
+            f"{a / b:.2f}× ({short(b)})",
+            "–",
+        ]
+    )
     table(
         ["fit", "skmcdropout", "of `MLPClassifier`'s time", "of scikeras's time"], lines
     )
@@ -113,7 +140,7 @@ def searches(quick: bool) -> None:
     draws = [10, 30, 50, 100]
     folds = 2 if quick else 5
     ours = MCDropoutClassifier(
-        (100, 100), alpha=0.0, epochs=20, batch_size=32, random_state=0
+        (100, 100), epochs=20, batch_size=32, random_state=0, **PLAIN
     )
     grid = {"dropout_rate": rates, "n_samples": draws}
 
@@ -124,6 +151,8 @@ def searches(quick: bool) -> None:
         return time.perf_counter() - start
 
     single, double = search(), search(n_jobs=2)
+    with joblib.parallel_config("threading"):
+        threads = search(n_jobs=2)
     with tempfile.TemporaryDirectory() as folder:
         remembered = search(set={"memory": str(Path(folder))})
     looping = scikeras_classifier(
@@ -137,7 +166,16 @@ def searches(quick: bool) -> None:
         [f"5 rates × 4 `n_samples` × {folds} folds on digits, 20 epochs", "time", ""],
         [
             ["skmcdropout", short(single), ""],
-            ["with `n_jobs=2`", short(double), f"{times(single / double)} faster"],
+            [
+                "with `n_jobs=2`, processes",
+                short(double),
+                f"{times(single / double)} faster",
+            ],
+            [
+                "with `n_jobs=2`, threads",
+                short(threads),
+                f"{times(single / threads)} faster",
+            ],
             [
                 "with `memory`",
                 short(remembered),

@@ -25,7 +25,7 @@ X, y = load_digits(return_X_y=True)
 X_train, X_test, y_train, y_test = train_test_split(
     X, y, test_size=0.5, stratify=y, random_state=0
 )
-network = MCDropoutClassifier((100, 100), alpha=0.0, random_state=0)
+network = MCDropoutClassifier(random_state=0)
 pipeline = make_pipeline(MinMaxScaler(), network)
 pipeline.fit(X_train, y_train)
 scaler, classifier = pipeline

@@ -115,6 +115,7 @@ class MCDropoutBase(CallbackSupportMixin, ChecksumMixin, BaseEstimator):
         self.history_ = {name: [*values] for name, values in progress.history.items()}
         self.n_iter_ = progress.n_epochs
         self._spec, self._progress = fitted.spec, progress
+        self.temperature_ = progress.temperature
         self._seeds, self._built_by = fitted.seeds, fitted.built_by
         self._sampler = Sampler(
             fitted.spec, weights, fitted.seeds.masks, True, fitted.compiled
@@ -123,13 +124,13 @@ class MCDropoutBase(CallbackSupportMixin, ChecksumMixin, BaseEstimator):
             forget_features(self)
 
     def _fitted_state(self) -> FittedState | None:
-        """What was learned, with the weights as they are now; None before a fit."""
+        """What was learned, to be trained on as it is now; None before a fit."""
         if not hasattr(self, "_sampler"):
             return None
         from skmcdropout._fitting.parameters import FittedState
         from skmcdropout._training.state import TrainingState
 
-        state = TrainingState(self._sampler.weights, self._progress)
+        state = TrainingState(self._sampler.weights, self._progress).to_train()
         return FittedState(self._spec, state, self._seeds, self._built_by)
 
     def _attributes_after(self, fitted: FittedState) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from sklearn.utils.validation import (
 
 from skmcdropout._base import MCDropoutBase
 from skmcdropout._fitting.callbacks import FitTask
+from skmcdropout._fitting.sizes import length, n_epochs
 from skmcdropout._networks.activations import ELEMENTWISE
 from skmcdropout._utils.constraints import RANDOM_STATE, Number
 from skmcdropout._utils.forks import check_process
@@ -56,7 +57,7 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
 
     Parameters
     ----------
-    hidden_layer_sizes : int or array-like of int, default=(200,)
+    hidden_layer_sizes : int or array-like of int, default=(128, 128)
         Units of each hidden layer.
     activation : str, default="relu"
         Name of the activation of the hidden layers, one of Keras's elementwise ones
@@ -66,7 +67,7 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
         compiled or not, for networks of any other kind; see Notes. The parameters
         above and those from `dropout_position` to `max_norm` that describe the
         perceptron must then be left alone.
-    dropout_rate : float or array-like of float, default=0.2
+    dropout_rate : float or array-like of float, default=0.25
         Probability in [0, 1) that a unit is dropped, or one per dropout position,
         input side first. Passed on to `model` if that takes a `dropout_rate`.
     dropout_position : {"hidden", "all"} or int, default="hidden"
@@ -82,7 +83,7 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
         independently of the other units; with "stratified" every unit is also dropped
         in as nearly `dropout_rate * n_samples` of the draws as can be (a Latin
         hypercube over draws), so that means over draws vary less.
-    batch_normalization : bool, default=False
+    batch_normalization : bool, default=True
         Normalise the input and each hidden layer before its activation. In inference
         mode when predicting, whatever dropout does.
     kernel_initializer : str or keras.Initializer, default="he_normal"
@@ -98,19 +99,25 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
         Largest norm of the weights into a hidden unit [1]_.
     optimizer : str, class or keras.optimizers.Optimizer, default="adam"
         Any optimizer of Keras. An instance is a description, never trained itself.
-    learning_rate : float, default=0.001
+    learning_rate : float, default=0.003
         Step size of an `optimizer` given by name or class; an instance has its own.
-    learning_rate_schedule : {"constant", "cosine"}, default="constant"
+    learning_rate_schedule : {"cosine", "constant"}, default="cosine"
         How the step size of an `optimizer` given by name or class goes on: "cosine"
         lets it fall to 0 over all `epochs` of a `fit` by half a cosine [4]_, which
         every fit of a `warm_start` does anew. `partial_fit` does not know how many
         calls will come, and leaves it constant. Callbacks see and set what the
         schedule begins with.
-    batch_size : int or "auto", default=32
+    batch_size : int or "auto", default="auto"
         Rows of a training step, at most. Batches of an epoch are of equal size, give
-        or take one. "auto" makes about 100 steps an epoch, of 64 to 256 rows.
-    epochs : int, default=100
-        Passes over the training data, at most.
+        or take one. "auto" makes about 32 steps an epoch, of 64 to 256 rows.
+    epochs : int or "auto", default="auto"
+        Passes over the training data, at most. "auto" makes 50, and for n rows, more
+        than 10,000, ``50 * sqrt(10_000 / n)``.
+    temperature : float or "auto", default="auto"
+        What the logits of each draw are divided by after training, in (0, inf): more
+        than 1 makes probabilities less extreme, 1 leaves them [5]_. "auto" lets `fit`
+        find the most probable one on rows that it did not train on, see Notes; going
+        on (`warm_start`, `partial_fit`) keeps the one there is, or 1. Not for `model`.
     early_stopping : bool, default=False
         Hold out a stratified `validation_fraction`, stop `fit` when its log-loss has
         not improved for `n_iter_no_change` epochs and restore the best weights. Rows
@@ -166,6 +173,8 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
         trained with early stopping; and the metrics that a `model` is compiled with.
     n_iter_ : int
         Epochs trained.
+    temperature_ : float
+        What the logits are divided by; the output layer of `model_` is divided by it.
 
     See Also
     --------
@@ -189,6 +198,12 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
     as well, which may then validate on copies of rows it trains on.) All other weights
     multiply the loss, divided by their mean.
     Training starts from an order of the rows that depends only on what they hold.
+
+    The temperature has a prior: its logarithm is standard normal. With 2,000 rows or
+    more, a tenth, 2,000 at most, are held out of training for it; with fewer, fifths
+    are held out of up to three networks like the one that is fitted, which are trained
+    for this alone, until 100 rows were. With `early_stopping` the validation rows are
+    looked at. Repeated rows are rows like all others to this split.
 
     With `model` the network is the user's. The function is called in `fit` with the
     parameters it has: `meta`, a dict of `n_features_in_`, `n_classes_`, `X_shape_`,
@@ -227,6 +242,8 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
        deep learning for computer vision? NeurIPS.
     .. [4] Loshchilov, I. and Hutter, F. (2017). SGDR: stochastic gradient descent with
        warm restarts. ICLR.
+    .. [5] Guo, C., Pleiss, G., Sun, Y. and Weinberger, K. Q. (2017). On calibration of
+       modern neural networks. ICML.
 
     Examples
     --------
@@ -275,7 +292,8 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
             StrOptions({"auto"}),
             Number(Integral, 1, None, closed="left"),
         ],
-        "epochs": [Number(Integral, 1, None, closed="left")],
+        "epochs": [StrOptions({"auto"}), Number(Integral, 1, None, closed="left")],
+        "temperature": [StrOptions({"auto"}), Number(Real, 0, None, closed="neither")],
         "early_stopping": ["boolean"],
         "validation_fraction": [Number(Real, 0, 1, closed="neither")],
         "n_iter_no_change": [Number(Integral, 1, None, closed="left")],
@@ -289,23 +307,24 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
 
     def __init__(
         self,
-        hidden_layer_sizes: int | Sequence[int] = (200,),
+        hidden_layer_sizes: int | Sequence[int] = (128, 128),
         activation: str = "relu",
         *,
         model: Callable[..., keras.Model] | None = None,
-        dropout_rate: float | Sequence[float] = 0.2,
+        dropout_rate: float | Sequence[float] = 0.25,
         dropout_position: str | int = "hidden",
         n_samples: int = 100,
         sampling: str = "stratified",
-        batch_normalization: bool = False,
+        batch_normalization: bool = True,
         kernel_initializer: Any = "he_normal",
         alpha: float = 1.0,
         max_norm: float | None = None,
         optimizer: Any = "adam",
-        learning_rate: float = 1e-3,
-        learning_rate_schedule: str = "constant",
-        batch_size: int | str = 32,
-        epochs: int = 100,
+        learning_rate: float = 3e-3,
+        learning_rate_schedule: str = "cosine",
+        batch_size: int | str = "auto",
+        epochs: int | str = "auto",
+        temperature: float | str = "auto",
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 10,
@@ -333,6 +352,7 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
         self.learning_rate_schedule = learning_rate_schedule
         self.batch_size = batch_size
         self.epochs = epochs
+        self.temperature = temperature
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
@@ -455,7 +475,7 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
             be drawn from, or if the loss becomes NaN or infinite.
         """
         check_process()
-        task = FitTask(self, X, y, sample_weight, self.epochs)
+        task = FitTask(self, X, y, sample_weight, n_epochs(self.epochs, length(y)))
         before = self._fitted_state() if self.warm_start else None
         candidate = copy.copy(self)
         data, labels, weights = check_training_data(

@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from skmcdropout import MCDropoutClassifier
 from skmcdropout._networks.perceptron import EPSILON, Perceptron
 from skmcdropout._training.adam import Adam, is_plain_adam
-from skmcdropout._training.array_layers import KNOWN, MOMENTUM, Dropout
+from skmcdropout._training.array_layers import KNOWN, Dropout, momentum
 from skmcdropout._training.backpropagation import Backpropagation
 
 RNG = np.random.RandomState(0)
@@ -84,7 +84,7 @@ def test_gradients_are_those_of_tensorflow(activation, batch_normalization, rate
     weights = [w + RNG.normal(size=w.shape) * 0.1 for w in spec.initial_weights(0)]
     arrays = Backpropagation(spec, weights)
     arrays.make_room(len(X) + 2)
-    loss = arrays.differentiate(X, Y, FACTORS, np.random.SFC64(0))
+    loss = arrays.differentiate(X, Y, FACTORS, np.random.SFC64(0), n_steps=20)
     masks = [
         layer._dropout._used.astype(float) if rate else None
         for layer, rate in zip(arrays._layers, rates, strict=True)
@@ -100,11 +100,12 @@ def test_gradients_are_those_of_tensorflow(activation, batch_normalization, rate
     moved = list(itertools.compress(arrays.weights, np.logical_not(is_trained)))
     before = list(itertools.compress(weights, np.logical_not(is_trained)))
     for now, old, batch in zip(moved, before, seen, strict=True):
-        assert_allclose(now, old * MOMENTUM + batch * (1 - MOMENTUM), atol=1e-6)
+        assert_allclose(now, old * 0.7 + batch * 0.3, atol=1e-6)
 
 
-def test_the_momentum_of_normalization_is_the_default_of_keras():
-    assert np.float32(keras.layers.BatchNormalization().momentum) == MOMENTUM
+def test_the_momentum_of_normalization_becomes_the_default_of_keras():
+    assert momentum(0) == 0.1
+    assert momentum(10**6) == keras.layers.BatchNormalization().momentum
 
 
 @pytest.mark.parametrize("rate", [0.3, 0.5, 1 / 3, 1e-5, 0.99999])

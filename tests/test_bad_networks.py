@@ -172,8 +172,8 @@ BAD_FITS = {
     "activation": ({"model": good, "activation": "tanh"}, "activation has no meaning"),
     "position": ({"model": good, "dropout_position": "all"}, "has no meaning"),
     "normalization": (
-        {"model": good, "batch_normalization": True},
-        "batch_normalization has no meaning beside model.*Got batch_normalization=True",
+        {"model": good, "batch_normalization": False},
+        "batch_normalization has no meaning beside model.*batch_normalization=False",
     ),
     "initializer": ({"model": good, "kernel_initializer": "orthogonal"}, "has no"),
     "penalty": ({"model": good, "alpha": 0.0}, "alpha has no meaning beside model"),
@@ -534,7 +534,7 @@ def test_going_on_with_another_network():
         assert_array_equal(fitted.set_params(model=good).predict_proba(X), before)
     mlp = MCDropoutClassifier((3,), epochs=1, warm_start=True).fit(X, Y)
     with pytest.raises(ValueError, match="must keep the network of the last fit"):
-        mlp.set_params(model=good, hidden_layer_sizes=(200,)).fit(X, Y)
+        mlp.set_params(model=good, hidden_layer_sizes=(128, 128)).fit(X, Y)
 
 
 class Scaled(layers.Layer):

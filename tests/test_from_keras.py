@@ -156,7 +156,10 @@ def test_fine_tuning_starts_from_the_weights_and_fit_does_not(trained, digits):
     tuned = MCDropoutClassifier.from_keras(trained, random_state=0)
     tuned.partial_fit(X[:1000], y[:1000])
     warm = MCDropoutClassifier.from_keras(
-        trained, random_state=0, epochs=1, warm_start=True
+        trained,
+        random_state=0,
+        epochs=1,
+        warm_start=True,
     ).fit(X[:1000], y[:1000])
     assert_array_equal(warm.predict_proba(X), tuned.predict_proba(X))
     assert tuned.history_["loss"][0] < 0.5 * from_scratch.history_["loss"][0]

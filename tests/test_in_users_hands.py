@@ -10,6 +10,7 @@ import pandas as pd
 import polars as pl
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from plain import PLAIN
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import BaggingClassifier, VotingClassifier
@@ -33,8 +34,9 @@ from skmcdropout._fitting import fit as fitting
 @pytest.fixture
 def quick():
     return MCDropoutClassifier(
-        (16,), epochs=30, learning_rate=0.01, n_samples=20, random_state=0
-    )
+        (16,), epochs=30, n_samples=20, random_state=0,
+        **{**PLAIN, "learning_rate": 0.01},
+    )  # fmt: skip
 
 
 def test_in_a_pipeline(quick, blobs):

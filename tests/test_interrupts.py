@@ -158,7 +158,7 @@ def test_a_first_fit_that_a_callback_ends_leaves_it_unfitted(hook, kind):
     with pytest.raises(KeyboardInterrupt):
         classifier.fit(X, Y)
     assert vars(classifier) == before
-    classifier.set_params(callbacks=None, batch_size=32).fit(X, Y)
+    classifier.set_params(callbacks=None, batch_size="auto").fit(X, Y)
     plain = MCDropoutClassifier(**KINDS[kind]).fit(X, Y)
     assert_array_equal(classifier.predict_proba(X), plain.predict_proba(X))
 

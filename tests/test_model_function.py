@@ -76,7 +76,12 @@ def small(meta, loss=None, optimizer="sgd", units=None, activation="softmax"):
 
 
 def classifier(model=convolutions, **parameters):
-    defaults = {"epochs": 3, "n_samples": 20, "random_state": 0}
+    defaults = {
+        "epochs": 3,
+        "n_samples": 20,
+        "random_state": 0,
+        "learning_rate_schedule": "constant",
+    }
     return MCDropoutClassifier(model=model, **{**defaults, **parameters})
 
 
@@ -232,8 +237,9 @@ def test_training_is_that_of_keras_with_the_loss_and_optimizer_of_the_model(
     meta = {"X_shape_": X.shape, "n_classes_": 3}
     network = small(meta, loss, units=units, activation=activation)
     network.layers[1].rate = 0
+    given = {} if loss else {"learning_rate": 1e-3}
     with pytest.warns(UserWarning, match="nothing to sample"):
-        ours = MCDropoutClassifier.from_keras(network, batch_size=N_ROWS)
+        ours = MCDropoutClassifier.from_keras(network, batch_size=N_ROWS, **given)
     for _ in range(3):
         ours.partial_fit(X, y)
     if loss is None:
@@ -253,8 +259,9 @@ def test_batch_normalization_is_trained_as_by_keras(images):
     X, y = images
     network = textbook({"n_classes_": 10}, dropout_rate=0.0)
     network.build((None, 8, 8))
+    given = {"batch_size": N_ROWS, "learning_rate": 1e-3}
     with pytest.warns(UserWarning, match="nothing to sample"):
-        ours = MCDropoutClassifier.from_keras(network, batch_size=N_ROWS)
+        ours = MCDropoutClassifier.from_keras(network, **given)
     ours.partial_fit(X, y).partial_fit(X, y)
     network.compile("adam", "sparse_categorical_crossentropy")
     network.fit(X, y, batch_size=N_ROWS, epochs=2, verbose=0)

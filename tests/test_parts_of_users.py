@@ -45,7 +45,7 @@ def test_rates_that_are_no_numbers_are_refused_by_name(rates):
 
 def weights_before_training(initializer):
     """First kernel after a fit with steps of length zero."""
-    still = mlp(kernel_initializer=initializer, alpha=0.0)
+    still = mlp(kernel_initializer=initializer, alpha=0.0, batch_normalization=False)
     still.set_params(optimizer=keras.optimizers.SGD(0.0)).fit(X, Y)
     return still.model_.get_weights()[0]
 
@@ -71,7 +71,9 @@ class Forgetful(keras.optimizers.SGD):
         super().__init__(**kwargs)
 
 
-@pytest.mark.parametrize("params", [{}, {"model": build, "hidden_layer_sizes": (200,)}])
+@pytest.mark.parametrize(
+    "params", [{}, {"model": build, "hidden_layer_sizes": (128, 128)}]
+)
 def test_an_optimizer_that_keras_cannot_make_again_is_refused(params):
     classifier = mlp(optimizer=Forgetful(1)).set_params(**params)
     with pytest.raises(ValueError, match=r"one that Keras can make again.*Forgetful"):
@@ -96,7 +98,7 @@ def told_by_the_function(optimizer):
 
     classifier = MCDropoutClassifier(
         model=compiled, optimizer=optimizer, learning_rate=0.05, epochs=2,
-        random_state=0,
+        learning_rate_schedule="constant", random_state=0,
     )  # fmt: skip
     return seen, classifier.fit(X, Y).predict_proba(X)
 
@@ -134,9 +136,14 @@ class Keeper(keras.callbacks.Callback):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("params", [{}, {"model": build, "hidden_layer_sizes": (200,)}])
+@pytest.mark.parametrize(
+    "params", [{}, {"model": build, "hidden_layer_sizes": (128, 128)}]
+)
 def test_callbacks_may_save_load_and_call_the_model_they_are_shown(tmp_path, params):
     keeper = Keeper(tmp_path / "kept.weights.h5")
+    params = {"learning_rate_schedule": "constant", **params}
+    if "model" not in params:
+        params["temperature"] = 1.0
     fitted = mlp(callbacks=keeper).set_params(epochs=4, **params).fit(X, Y)
     once = mlp(callbacks=keras.callbacks.Callback()).set_params(epochs=1, **params)
     expected = once.fit(X, Y).set_params(n_samples=0).predict_proba(X)
@@ -222,7 +229,7 @@ def two_inputs(meta):
 def test_features_of_a_fit_before_are_forgotten_by_several_inputs():
     table = pd.DataFrame(np.tile(X, 2), columns=list("uvwxyz"))
     clf = mlp().fit(table, Y)
-    clf.set_params(model=two_inputs, hidden_layer_sizes=(200,))
+    clf.set_params(model=two_inputs, hidden_layer_sizes=(128, 128))
     clf.fit({"a": X[:, :2], "b": X[:, 2:]}, Y)
     assert not hasattr(clf, "n_features_in_")
     assert not hasattr(clf, "feature_names_in_")

@@ -85,7 +85,10 @@ def test_epochs_are_subtasks_of_the_fit(moons):
 @needs_callbacks
 @pytest.mark.parametrize("params", [{}, {"model": build}], ids=["mlp", "model"])
 def test_a_callback_sees_the_classifier_as_if_fit_had_ended_there(moons, params):
-    clf = MCDropoutClassifier(random_state=0, n_samples=10, **params)
+    given = {"random_state": 0, "n_samples": 10, "learning_rate_schedule": "constant"}
+    clf = MCDropoutClassifier(**given, **params)
+    if not params:  # that of the whole fit is found after the last epoch
+        clf.set_params(temperature=1.0)
     recorder = Recorder()
     clone(clf).set_params(epochs=3).set_callbacks(recorder).fit(*moons)
     for n_epochs, seen in zip((1, 2, 3), recorder.fitted, strict=False):
@@ -110,11 +113,12 @@ def test_what_callbacks_see_changes_nothing(moons, moons_classifier):
 @needs_callbacks
 def test_a_callback_can_stop_training(moons):
     recorder = Recorder(n_epochs=3)
-    stopped = network(epochs=10).set_callbacks(recorder).fit(*moons)
+    given = {"learning_rate_schedule": "constant", "temperature": 1.0}
+    stopped = network(epochs=10, **given).set_callbacks(recorder).fit(*moons)
     assert stopped.n_iter_ == epochs_told(recorder) == 3
     assert_array_equal(
         stopped.predict_proba(moons[0]),
-        network(epochs=3).fit(*moons).predict_proba(moons[0]),
+        network(epochs=3, **given).fit(*moons).predict_proba(moons[0]),
     )
 
 
@@ -154,7 +158,9 @@ def test_a_scoring_monitor_scores_each_epoch_with_the_weights_of_the_fit(moons):
     X, y = moons
     weights = np.random.RandomState(0).uniform(size=len(y))
     monitor = ScoringMonitor(scoring="accuracy")
-    clf = network(epochs=3).set_callbacks(monitor).fit(X, y, sample_weight=weights)
+    given = {"learning_rate_schedule": "constant", "temperature": 1.0}
+    clf = network(epochs=3, **given).set_callbacks(monitor)
+    clf.fit(X, y, sample_weight=weights)
     *scores, last = (
         row["accuracy"]
         for row in sorted(
@@ -162,7 +168,8 @@ def test_a_scoring_monitor_scores_each_epoch_with_the_weights_of_the_fit(moons):
         )
     )
     expected = [
-        network(epochs=i).fit(X, y, weights).score(X, y, weights) for i in (1, 2, 3)
+        network(epochs=i, **given).fit(X, y, weights).score(X, y, weights)
+        for i in (1, 2, 3)
     ]
     assert_allclose(scores, expected)
     assert last == clf.score(X, y, weights)

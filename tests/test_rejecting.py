@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from plain import PLAIN
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, KFold, StratifiedKFold
@@ -13,7 +14,9 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from skmcdropout import MCDropoutClassifier, RejectingClassifier
 from skmcdropout.metrics import risk_at_coverage
 
-NETWORK = MCDropoutClassifier((20,), epochs=10, n_samples=20, random_state=0)
+NETWORK = MCDropoutClassifier(
+    (20,), epochs=10, n_samples=20, random_state=0, dropout_rate=0.2, **PLAIN
+)
 
 
 @pytest.mark.slow

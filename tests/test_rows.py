@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from skmcdropout import MCDropoutClassifier
 from skmcdropout._training import rows as rows_module
 from skmcdropout._training.rows import (
     MAX_REPETITION,
@@ -154,9 +155,16 @@ def test_a_class_of_one_row_is_trained_on():
     assert_array_equal(np.sort(y[held]), [0, 1])
 
 
+def test_nothing_is_held_out_where_no_class_has_two_rows():
+    train, held = hold_out(np.arange(2), np.array([0, 1]), 0.1, seed=0)
+    assert_array_equal(train, [0, 1])
+    assert len(held) == 0
+
+
 def test_nothing_to_hold_out_is_an_error():
+    classifier = MCDropoutClassifier(early_stopping=True, epochs=1)
     with pytest.raises(ValueError, match=r"n_samples=2 in 2 classes"):
-        hold_out(np.arange(2), np.array([0, 1]), 0.1, seed=0)
+        classifier.fit([[0.0], [1.0]], [0, 1])
 
 
 def test_weights_whose_sum_is_infinite_are_relative_like_all_others():

@@ -63,7 +63,7 @@ def two_layers(digits):
     X, y = digits
     classifier = MCDropoutClassifier(
         (30, 20), dropout_position="all", dropout_rate=[0.1, 0.5, 0.3], epochs=2,
-        n_samples=20, random_state=0,
+        n_samples=20, random_state=0, batch_normalization=False,
     )  # fmt: skip
     return classifier.fit(X[:500], y[:500]), X[:100].astype(np.float32)
 

@@ -172,7 +172,9 @@ def test_kernels_of_what_is_gone_are_let_go_and_the_rest_still_works(
     expected = moons_classifier.predict_proba(moons[0])
     for _ in range(8):
         callback = keras.callbacks.Callback()
-        MCDropoutClassifier((8,), epochs=1, callbacks=callback).fit(*moons)
+        MCDropoutClassifier(
+            (8,), epochs=1, optimizer="sgd", temperature=1.0, callbacks=callback
+        ).fit(*moons)
         gc.collect()
     assert 1 < len(cleared) < 8
     np.testing.assert_array_equal(moons_classifier.predict_proba(moons[0]), expected)

@@ -8,11 +8,11 @@ from sklearn.utils.estimator_checks import check_estimator, parametrize_with_che
 from skmcdropout import MCDropoutClassifier
 
 ESTIMATORS = [
-    MCDropoutClassifier(dropout_position="all"),
-    MCDropoutClassifier(batch_normalization=True),
+    MCDropoutClassifier((64, 64), dropout_position="all"),
+    MCDropoutClassifier(batch_normalization=False),
     MCDropoutClassifier(n_samples=0),
     MCDropoutClassifier(sampling="independent"),
-    MCDropoutClassifier((30, 20), early_stopping=True),
+    MCDropoutClassifier((30, 20), early_stopping=True, batch_size=8),
 ]
 
 

@@ -46,7 +46,7 @@ def estimators():
         {"batch_normalization": True},
         {"early_stopping": True},
         {"callbacks": keras.callbacks.Callback()},
-        {"model": build, "hidden_layer_sizes": (200,)},
+        {"model": build, "hidden_layer_sizes": (128, 128)},
     ]
     return [clone(plain).set_params(**change) for change in changes]
 

@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 from lanes import fast
 from numpy.testing import assert_allclose, assert_array_equal
+from plain import PLAIN
 from sklearn.base import clone
 from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.estimator_checks import check_class_weight_classifiers
 
 from skmcdropout import MCDropoutClassifier
 from skmcdropout._fitting import fit as fitting
+from skmcdropout._fitting.sizes import batch_size, n_epochs
 from skmcdropout._networks.activations import ELEMENTWISE
 from skmcdropout._networks.perceptron import build_network
 from skmcdropout._training import trainer_pool
@@ -77,6 +79,7 @@ def full_batch(**parameters):
             "learning_rate_schedule": "constant",
             "alpha": 0.0,
             "batch_normalization": False,
+            "temperature": 1.0,
             **parameters,
         },
     )
@@ -228,15 +231,23 @@ def test_the_schedule_is_that_of_a_model_too_unless_it_has_its_own(blobs):
     with pytest.raises(
         ValueError, match="learning_rate_schedule has no meaning beside"
     ):
-        fit(compiled_by_itself, "cosine")
+        fit(compiled_by_itself, "constant")
 
 
 @pytest.mark.parametrize(
-    ("n_rows", "expected"), [(10, 64), (6400, 64), (10_000, 100), (10**6, 256)]
+    ("n_rows", "expected"), [(10, 64), (2048, 64), (6400, 200), (10**6, 256)]
 )
 def test_batches_follow_the_size_of_the_table(n_rows, expected):
-    assert fitting.batch_size("auto", n_rows) == expected
-    assert fitting.batch_size(7, n_rows) == 7
+    assert batch_size("auto", n_rows) == expected
+    assert batch_size(7, n_rows) == 7
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "expected"), [(0, 50), (10, 50), (10_000, 50), (40_000, 25), (10**9, 1)]
+)
+def test_epochs_follow_the_size_of_the_table(n_rows, expected):
+    assert n_epochs("auto", n_rows) == expected
+    assert n_epochs(7, n_rows) == 7
 
 
 class NotesRates(keras.callbacks.Callback):
@@ -290,7 +301,7 @@ def test_training_drops_units_at_the_rate(blobs):
     for rate in (0.0, 0.3, 0.99):
         classifier = MCDropoutClassifier(
             (1,), "linear", dropout_rate=rate, optimizer=still, epochs=400,
-            alpha=0.0, batch_size=60, random_state=0,
+            alpha=0.0, random_state=0, **{**PLAIN, "batch_size": 60},
         ).fit(X, y)  # fmt: skip
         losses[rate] = np.mean(classifier.history_["loss"])
     draws = classifier.set_params(n_samples=1000).model_
@@ -319,8 +330,8 @@ def test_history_has_an_entry_an_epoch(blobs):
 def test_early_stopping_restores_the_best_weights(blobs):
     X, y = blobs
     classifier = MCDropoutClassifier(
-        (20,), epochs=200, learning_rate=0.05, early_stopping=True,
-        n_iter_no_change=3, random_state=0,
+        (20,), epochs=200, early_stopping=True, n_iter_no_change=3, random_state=0,
+        **{**PLAIN, "learning_rate": 0.05},
     )  # fmt: skip
     rows = {}
     before = fitting.train
@@ -412,8 +423,11 @@ def test_early_stopping_lets_the_training_loss_decide_between_equals(losses, exp
 
 
 def test_warm_start_goes_on_as_if_it_had_never_stopped(blobs):
-    whole = MCDropoutClassifier((5,), epochs=6, random_state=0).fit(*blobs)
-    parts = MCDropoutClassifier((5,), epochs=2, warm_start=True, random_state=0)
+    given = {"random_state": 0, "learning_rate_schedule": "constant"}
+    whole = MCDropoutClassifier((5,), epochs=6, **given, temperature=1.0).fit(*blobs)
+    parts = MCDropoutClassifier(
+        (5,), epochs=2, warm_start=True, **given, temperature=1.0
+    )
     parts.fit(*blobs).set_params(epochs=3).fit(*blobs).set_params(epochs=1).fit(*blobs)
     assert parts.n_iter_ == 6
     assert_allclose(parts.history_["loss"], whole.history_["loss"], rtol=1e-6)
@@ -422,8 +436,8 @@ def test_warm_start_goes_on_as_if_it_had_never_stopped(blobs):
 
 def test_partial_fit_is_an_epoch(blobs):
     X, y = blobs
-    fitted = MCDropoutClassifier((5,), epochs=3, random_state=0).fit(X, y)
-    partial = MCDropoutClassifier((5,), random_state=0)
+    fitted = MCDropoutClassifier((5,), epochs=3, random_state=0, **PLAIN).fit(X, y)
+    partial = MCDropoutClassifier((5,), random_state=0, **PLAIN)
     for _ in range(3):
         partial.partial_fit(X, y, classes=[0, 1, 2])
     assert_allclose(partial.predict_proba(X), fitted.predict_proba(X), rtol=1e-6)
@@ -491,8 +505,9 @@ class Recorder(keras.callbacks.Callback):
 def test_callbacks_see_batches_epochs_and_weights_and_can_stop(blobs):
     X, y = blobs
     recorder = Recorder()
-    classifier = MCDropoutClassifier((5,), callbacks=[recorder], random_state=0)
-    classifier.fit(X, y)
+    classifier = MCDropoutClassifier(
+        (5,), callbacks=[recorder], random_state=0, **PLAIN
+    ).fit(X, y)
     assert recorder.batches == [0, 1] * 4
     assert recorder.epochs == list(enumerate(classifier.history_["loss"]))
     for seen, final in zip(
@@ -500,7 +515,7 @@ def test_callbacks_see_batches_epochs_and_weights_and_can_stop(blobs):
     ):
         assert_array_equal(seen, final)
     plain = MCDropoutClassifier(
-        (5,), epochs=4, callbacks=[keras.callbacks.Callback()], random_state=0
+        (5,), epochs=4, callbacks=[keras.callbacks.Callback()], random_state=0, **PLAIN
     ).fit(X, y)
     assert_array_equal(classifier.predict_proba(X), plain.predict_proba(X))
 
@@ -552,8 +567,9 @@ def test_a_learning_rate_that_a_callback_lowered_stays_low(blobs):
             monitor="loss", factor=1e-6, patience=1, min_delta=10, min_lr=0
         )
         return MCDropoutClassifier(
-            (5,), callbacks=callback, warm_start=True, random_state=0, **parameters
-        )
+            (5,), callbacks=callback, warm_start=True, random_state=0,
+            **PLAIN, **parameters,
+        )  # fmt: skip
 
     whole = lowered(epochs=6).fit(*blobs)
     parts = lowered(epochs=3).fit(*blobs)
@@ -574,7 +590,9 @@ def test_keras_callbacks_work(blobs, tmp_path):
         keras.callbacks.ModelCheckpoint(str(path), monitor="loss"),
         keras.callbacks.ReduceLROnPlateau(monitor="loss"),
     ]
-    classifier = MCDropoutClassifier((5,), epochs=3, callbacks=callbacks).fit(X, y)
+    classifier = MCDropoutClassifier(
+        (5,), epochs=3, callbacks=callbacks, temperature=1.0
+    ).fit(X, y)
     saved = keras.models.load_model(path)
     assert type(saved) is keras.Sequential
     expected = classifier.set_params(n_samples=0).predict_proba(X)
@@ -598,7 +616,9 @@ def test_an_optimizer_instance_is_left_alone(blobs):
 
 def test_learning_rate_reaches_the_optimizer_of_a_reused_trainer(blobs):
     def weights(**parameters):
-        classifier = MCDropoutClassifier((5,), epochs=2, random_state=0, **parameters)
+        classifier = MCDropoutClassifier(
+            (5,), epochs=2, random_state=0, **{**PLAIN, **parameters}
+        )
         return classifier.fit(*blobs).model_.get_weights()[0]
 
     slow, fast = weights(learning_rate=1e-4), weights(learning_rate=0.1)
@@ -631,7 +651,9 @@ def test_a_loss_of_nan_says_so_with_the_epoch_and_what_to_try(blobs):
     ):
         classifier.set_params(optimizer=diverging, epochs=50).fit(X * 100, y)
     assert_array_equal(classifier.predict_proba(X), proba)
-    once = MCDropoutClassifier((5,), optimizer=keras.optimizers.SGD(1e38), epochs=1)
+    once = MCDropoutClassifier(
+        (5,), optimizer=keras.optimizers.SGD(1e38), epochs=1, batch_normalization=False
+    )
     with pytest.raises(ValueError, match="became nan in epoch 1"):
         once.set_params(batch_size=60).fit(X * 1000, y)  # the only update is the last
 

@@ -8,6 +8,7 @@ from numbers import Integral
 from typing import Any
 
 import keras
+import numpy as np
 
 from skmcdropout._fitting.callbacks import FitTask
 from skmcdropout._fitting.from_function import plan_from_function
@@ -20,10 +21,13 @@ from skmcdropout._fitting.parameters import (
     Plan,
     Seeds,
 )
+from skmcdropout._fitting.sizes import batch_size, n_epochs
+from skmcdropout._fitting.temperature import plan_temperature
 from skmcdropout._networks.optimizers import has_own_code
 from skmcdropout._training.rows import hold_out, training_rows
 from skmcdropout._training.state import (
     NOT_BEGUN,
+    Progress,
     Recipe,
     TrainingData,
     TrainingState,
@@ -47,7 +51,7 @@ def fit_network(
     seeds = Seeds.drawn(parameters.random_state) if before is None else before.seeds
     make_plan = plan_perceptron if parameters.model is None else plan_from_function
     plan = make_plan(parameters, data, seeds, before)
-    spec, weights, table, optimizer, built_by = plan
+    spec, weights, table, optimizer, built_by, has_own_rate = plan
     progress = NOT_BEGUN if before is None else before.training.progress
     state = TrainingState(weights, progress)
     rows, loss_weights = training_rows(
@@ -58,28 +62,44 @@ def fit_network(
         rows, validation_rows = hold_out(
             rows, data.y, parameters.validation_fraction, seeds.validation_split
         )
-    spec = spec.with_prior_over(len(rows))
-    fitted = FittedState(spec, state, seeds, built_by)
+        if not len(validation_rows):
+            raise ValueError(
+                "early_stopping=True must have two samples of at least one class to "
+                f"hold out a validation set. Got n_samples={len(rows)} in "
+                f"{len(np.unique(data.y[rows]))} classes."
+            )
+    arrays = TrainingData(table, data.y, loss_weights, rows, validation_rows)
     recipe = Recipe(
         optimizer=optimizer,
         learning_rate=float(parameters.learning_rate),
         batch_size=batch_size(parameters.batch_size, len(rows)),
-        epochs=1 if one_epoch else parameters.epochs,
+        epochs=1 if one_epoch else n_epochs(parameters.epochs, len(rows)),
         n_iter_no_change=parameters.n_iter_no_change,
         seed=seeds.training,
-        is_annealed=_is_annealed(parameters) and not one_epoch,
+        is_annealed=_is_annealed(parameters) and not (one_epoch or has_own_rate),
     )
-    arrays = TrainingData(table, data.y, loss_weights, rows, validation_rows)
+    temperature, arrays = plan_temperature(
+        _known_temperature(parameters, progress, one_epoch or before is not None),
+        spec,
+        arrays,
+        seeds.validation_split,
+        parameters.kernel_initializer,
+    )
+    spec = spec.with_prior_over(len(arrays.rows))
+    fitted = FittedState(spec, state, seeds, built_by)
     callbacks, verbose = _callback_list(parameters.callbacks), int(parameters.verbose)
     watcher = task.epochs(
-        lambda reached: attributes_after(replace(fitted, training=reached))
+        lambda reached: attributes_after(
+            replace(fitted, training=reached.cooled(temperature.known or 1.0))
+        )
     )
 
     def run() -> TrainingState:
-        return train(spec, state, arrays, recipe, callbacks, verbose, watcher)
+        trained = train(spec, state, arrays, recipe, callbacks, verbose, watcher)
+        return trained.cooled(temperature.of(spec, trained, arrays, recipe))
 
     if not one_epoch and _is_cacheable(parameters, plan, task):
-        key = (spec.without_names(), state, arrays, recipe)
+        key = (spec.without_names(), state, arrays, recipe, temperature)
         return replace(fitted, training=train_once(parameters.memory, run, key))
     return replace(fitted, training=run())
 
@@ -102,11 +122,13 @@ def _is_annealed(parameters: Parameters) -> bool:
     return is_named and parameters.learning_rate_schedule == "cosine"
 
 
-def batch_size(given: int | str, n_rows: int) -> int:
-    """Rows of a step: as given, or for "auto" about a hundredth of all."""
-    if isinstance(given, str):
-        return min(max(n_rows // 100, 64), 256)
-    return given
+def _known_temperature(
+    parameters: Parameters, progress: Progress, goes_on: bool
+) -> float | None:
+    """As given, or as it was before; None if it is to be found."""
+    if not isinstance(parameters.temperature, str):
+        return float(parameters.temperature)
+    return progress.temperature if goes_on else None
 
 
 def _is_cacheable(parameters: Parameters, plan: Plan, task: FitTask) -> bool:

@@ -44,6 +44,7 @@ MLP_ONLY = (
     "kernel_initializer",
     "alpha",
     "max_norm",
+    "temperature",
 )
 
 #: Parameters that say what a compiled model says.
@@ -81,8 +82,9 @@ def plan_from_function(
             weights = _same_shapes(before.training.weights, weights)
     blueprint.outputs.check_loss(blueprint.make_loss())
     compiled_with = blueprint.make_optimizer()
+    has_own_rate = compiled_with is not None and "compile_kwargs" not in arguments
     if compiled_with is not None:
-        if "compile_kwargs" not in arguments:
+        if has_own_rate:
             refuse_set(parameters, TRAINED_BY, BESIDE_COMPILED)
         optimizer = described(compiled_with)
     if blueprint.is_float16:
@@ -91,7 +93,8 @@ def plan_from_function(
             "are not scaled here as float16 needs it. Got a dtype of 'float16'."
         )
     table, row_shapes = blueprint.pack(data.X)
-    return Plan(blueprint.for_rows(row_shapes), weights, table, optimizer, call)
+    spec = blueprint.for_rows(row_shapes)
+    return Plan(spec, weights, table, optimizer, call, has_own_rate)
 
 
 def _arguments(

@@ -38,7 +38,8 @@ class Parameters(Protocol):
     learning_rate: float
     learning_rate_schedule: str
     batch_size: int | str
-    epochs: int
+    epochs: int | str
+    temperature: float | str
     early_stopping: bool
     validation_fraction: float
     n_iter_no_change: int
@@ -101,13 +102,17 @@ class FittedState:
 
 
 class Plan(NamedTuple):
-    """What to train: a network, its weights before, its rows, with which optimizer."""
+    """What to train: a network, its weights before, its rows, with which optimizer.
+
+    `has_own_rate` says that the learning rate is the optimizer's own matter.
+    """
 
     spec: NetworkSpec
     weights: Sequence[NDArray[Any]]
     table: NDArray[Any]
     optimizer: Any
     built_by: BuiltBy | None = None
+    has_own_rate: bool = False
 
 
 def refuse_set(parameters: Any, names: tuple[str, ...], why: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keras
 import numpy as np
 
 from skmcdropout._utils.arrays import Floats
@@ -9,8 +10,17 @@ from skmcdropout._utils.arrays import Floats
 #: Activations with their derivatives, in terms of what they gave.
 KNOWN = frozenset({"linear", "relu", "sigmoid", "tanh"})
 
-#: How much of the moving mean and variance a batch leaves; Keras's default.
-MOMENTUM = np.float32(0.99)
+#: How much of the moving mean and variance a batch leaves in the end; Keras's default.
+MOMENTUM = 0.99
+
+
+def momentum(n_steps: int) -> float:
+    """How much of them a batch leaves after so many others.
+
+    Less at first: after the fifty steps of a small table, means of what Keras starts
+    from would be more than half of that.
+    """
+    return min(MOMENTUM, (1 + n_steps) / (10 + n_steps))
 
 
 def is_known(activation: str) -> bool:
@@ -80,11 +90,12 @@ class Normalization:
         self._inverse = np.ones(width, np.float32)
 
     def forward(
-        self, values: Floats, ones: Floats, shift: Floats | float = 0.0
+        self, values: Floats, ones: Floats, left: float, shift: Floats | float = 0.0
     ) -> Floats:
         """Normalize by the mean and variance of the batch, to which both move.
 
-        `shift` is the constant that was left out of `values`: it moves the mean alone.
+        `left` is how much of them the batch leaves. `shift` is the constant that was
+        left out of `values`: it moves the mean alone.
         """
         n = np.float32(len(ones))
         standard, scaled = self._standard[: len(ones)], self._scaled[: len(ones)]
@@ -96,8 +107,8 @@ class Normalization:
         self._inverse = 1 / np.sqrt(variance + self._epsilon)
         standard *= self._inverse
         for moving, now in ((self._mean, mean + shift), (self._variance, variance)):
-            moving *= MOMENTUM
-            moving += now * (1 - MOMENTUM)
+            moving *= np.float32(left)
+            moving += now * np.float32(1 - left)
         np.multiply(standard, self._gamma, out=scaled)
         scaled += self._beta
         return scaled
@@ -121,7 +132,7 @@ class Normalization:
 
 
 class Activation:
-    """One of `KNOWN`, in place."""
+    """An activation, in place; those of `KNOWN` have derivatives."""
 
     def __init__(self, name: str, n_batch: int, width: int) -> None:
         self._name = name
@@ -149,7 +160,7 @@ class Activation:
         return slopes
 
     def apply(self, values: Floats) -> Floats:
-        """Apply it in place."""
+        """Apply it, in place or not."""
         if self._name == "relu":
             np.maximum(values, 0, out=values)
         elif self._name == "tanh":
@@ -159,4 +170,6 @@ class Activation:
             np.tanh(values, out=values)
             values += 1
             values *= np.float32(0.5)
+        elif self._name != "linear":
+            return np.array(keras.activations.get(self._name)(values))
         return values

@@ -20,6 +20,7 @@ from skmcdropout._training.array_layers import (
     Dropout,
     Normalization,
     is_known,
+    momentum,
 )
 from skmcdropout._utils.arrays import Floats
 
@@ -116,17 +117,19 @@ class Backpropagation:
         y: NDArray[np.integer[Any]],
         factors: Floats,
         bits: np.random.BitGenerator,
+        n_steps: int,
     ) -> float:
         """Set `gradient` to that of a batch's mean loss, penalty included.
 
         `factors` multiply the loss of each row; the masks come of `bits`. Moving means
-        and variances move. Returned is the sum of the rows' losses.
+        and variances move, as they do after `n_steps` others. Returned is the sum of
+        the rows' losses.
         """
         n = len(X)
-        ones = self._ones[:n]
-        values = X if self._input is None else self._input.forward(X, ones)
+        ones, left = self._ones[:n], momentum(n_steps)
+        values = X if self._input is None else self._input.forward(X, ones, left)
         for layer in self._layers:
-            values = layer.forward(values, ones, bits)
+            values = layer.forward(values, ones, bits, left)
         loss, slopes = _cross_entropy(values, y, factors, self._rows[:n])
         for layer in reversed(self._layers):
             slopes = layer.backward(slopes, ones)
@@ -147,6 +150,13 @@ class Backpropagation:
             norms = np.sqrt(np.einsum("ij,ij->j", layer.kernel, layer.kernel))
             layer.kernel *= np.minimum(norms, np.float32(largest)) / (norms + 1e-7)
 
+    def logits(self, X: Floats, bits: np.random.BitGenerator | None = None) -> Floats:
+        """Logits of some rows; without `bits` nothing is dropped."""
+        values = X if self._input is None else self._input.apply(X)
+        for layer in self._layers:
+            values = layer.apply(values, bits)
+        return values
+
     def evaluate(
         self, X: Floats, y: NDArray[np.integer[Any]], factors: Floats
     ) -> tuple[float, float]:
@@ -154,17 +164,31 @@ class Backpropagation:
         loss = hits = 0.0
         for start in range(0, len(X), BLOCK_ROWS):
             block = slice(start, start + BLOCK_ROWS)
-            values = X[block]
-            if self._input is not None:
-                values = self._input.apply(values)
-            for layer in self._layers:
-                values = layer.apply(values)
+            values = self.logits(X[block])
             is_hit = values.argmax(axis=1) == y[block]
             hits += float(factors[block] @ is_hit)
             rows = np.arange(len(values))
             loss += _cross_entropy(values, y[block], factors[block], rows)[0]
         total = float(factors.sum(dtype=float)) or 1.0
         return loss / total, hits / total
+
+
+def sampled_logits(
+    spec: Perceptron, weights: Sequence[Floats], X: Floats, n_samples: int, seed: int
+) -> Floats:
+    """Draws of the logits, of shape (n_samples, n_rows, n_classes).
+
+    Every row of every draw has masks of its own.
+    """
+    arrays = Backpropagation(spec, weights)
+    arrays.make_room(min(len(X), BLOCK_ROWS))
+    bits = np.random.SFC64(seed)
+    drawn = np.empty((n_samples, len(X), spec.n_classes), np.float32)
+    for start in range(0, len(X), BLOCK_ROWS):
+        block = slice(start, start + BLOCK_ROWS)
+        for draw in drawn:
+            draw[block] = arrays.logits(X[block], bits)
+    return drawn
 
 
 class _Layer:
@@ -195,14 +219,14 @@ class _Layer:
         self._values = self._sums
 
     def forward(
-        self, values: Floats, ones: Floats, bits: np.random.BitGenerator
+        self, values: Floats, ones: Floats, bits: np.random.BitGenerator, left: float
     ) -> Floats:
         self._values = self._dropout.forward(values, bits)
         sums = np.matmul(self._values, self.kernel, out=self._sums[: len(ones)])
         if self._normalization is None:
             sums += self._bias
         else:
-            sums = self._normalization.forward(sums, ones, shift=self._bias)
+            sums = self._normalization.forward(sums, ones, left, self._bias)
         return sums if self._activation is None else self._activation.forward(sums)
 
     def backward(self, slopes: Floats, ones: Floats) -> Floats:
@@ -219,8 +243,10 @@ class _Layer:
         before = self._slopes[: len(ones)]
         return self._dropout.backward(np.matmul(slopes, self.kernel.T, out=before))
 
-    def apply(self, values: Floats) -> Floats:
-        """Without dropout."""
+    def apply(self, values: Floats, bits: np.random.BitGenerator | None) -> Floats:
+        """As when predicting: without `bits` nothing is dropped."""
+        if bits is not None:
+            values = self._dropout.forward(values, bits)
         sums = values @ self.kernel + self._bias
         if self._normalization is not None:
             sums = self._normalization.apply(sums)

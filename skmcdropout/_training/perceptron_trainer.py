@@ -37,7 +37,7 @@ def trains(spec: NetworkSpec, optimizer: keras.Optimizer) -> TypeGuard[Perceptro
 class PerceptronTrainer(Trainer):
     """Trains one perceptron; `is_seen` by callbacks, it shows them a Keras network.
 
-    The masks of an epoch come of the seed and the epoch's number alone.
+    Masks and order of the rows of an epoch come of the seed and its number alone.
     """
 
     def __init__(
@@ -128,13 +128,19 @@ class PerceptronTrainer(Trainer):
         call = self._call
         if batch == 0:
             seeds = np.random.SeedSequence([call.seed, epoch])
-            self._bits, self._order = np.random.SFC64(seeds), call.order(epoch)
+            self._bits = np.random.SFC64(seeds)
+            keys = self._bits.random_raw(len(call.rows))
+            self._order = call.rows[np.argsort(keys)]
         bits, order = self._bits, self._order
         n_rows, n_batches = len(order), call.n_batches
         rows = order[batch * n_rows // n_batches : (batch + 1) * n_rows // n_batches]
         arrays = self._arrays
         loss = arrays.differentiate(
-            call.table[rows], call.labels[rows], call.loss_weights[rows], bits
+            call.table[rows],
+            call.labels[rows],
+            call.loss_weights[rows],
+            bits,
+            self._adam.n_steps,
         )
         if call.n_annealed:
             step = (epoch - call.initial_epoch) * n_batches + batch

@@ -42,7 +42,8 @@ class Progress(NamedTuple):
     """How far training is, weights apart: all it needs to go on from there.
 
     `optimizer` and `noise` are the variables of the optimizer, which is one of
-    `optimizer_kind`, and of the generators of dropout masks.
+    `optimizer_kind`, and of the generators of dropout masks. `temperature` is what the
+    logits are divided by, in weights that are not to be trained on.
     """
 
     optimizer: Sequence[NDArray[Any]] = ()
@@ -50,6 +51,7 @@ class Progress(NamedTuple):
     history: Mapping[str, list[float]] = {}
     optimizer_kind: str = ""
     learning_rate: float | None = None
+    temperature: float = 1.0
 
     @property
     def n_epochs(self) -> int:
@@ -67,3 +69,25 @@ class TrainingState:
 
     weights: Sequence[NDArray[Any]]
     progress: Progress = NOT_BEGUN
+
+    def cooled(self, temperature: float) -> TrainingState:
+        """The same with logits divided by a temperature, for a network to predict.
+
+        The last two weights are the kernel and bias of a layer that ends in a softmax.
+        """
+        progress = self.progress._replace(temperature=temperature)
+        return TrainingState(_last_divided(self.weights, temperature), progress)
+
+    def to_train(self) -> TrainingState:
+        """The same without its temperature."""
+        weights = _last_divided(self.weights, 1 / self.progress.temperature)
+        return TrainingState(weights, self.progress)
+
+
+def _last_divided(
+    weights: Sequence[NDArray[Any]], divisor: float
+) -> Sequence[NDArray[Any]]:
+    if divisor == 1:
+        return weights
+    *others, kernel, bias = weights
+    return [*others, kernel / np.float32(divisor), bias / np.float32(divisor)]
