@@ -6,7 +6,7 @@ import warnings
 from typing import Any
 
 import numpy as np
-from peers import scikeras_classifier
+from peers import PLAIN, scikeras_classifier
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_digits, load_wine
 from sklearn.exceptions import ConvergenceWarning
@@ -55,13 +55,7 @@ def main(quick: bool) -> None:
         for seed in range(n_seeds):
             same = {"epochs": 20, "batch_size": 32}
             ours = MCDropoutClassifier(
-                (100, 100),
-                dropout_rate=0.2,
-                alpha=0.0,
-                batch_normalization=False,
-                temperature=1.0,
-                random_state=seed,
-                **same,
+                (100, 100), dropout_rate=0.2, random_state=seed, **PLAIN, **same
             )
             plain = scikeras_classifier((100, 100), **same)
             for X_train, y_train, X_test, y_test in folds(X, y, seed):

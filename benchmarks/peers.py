@@ -13,6 +13,9 @@ from scikeras.wrappers import KerasClassifier
 
 Array = NDArray[np.float32]
 
+#: What scikit-learn's MLP and a textbook network of Keras do as well.
+PLAIN = {"batch_normalization": False, "alpha": 0.0, "temperature": 1.0}
+
 
 class AlwaysDropout(keras.layers.Dropout):
     """The textbook's layer: dropout at prediction too."""

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
-from peers import compiled_loop, textbook, torch_loop
+from peers import PLAIN, compiled_loop, textbook, torch_loop
 from timing import matrix_product_rate, seconds, short, table, times
 
 from skmcdropout import MCDropoutClassifier
@@ -31,13 +31,7 @@ def fitted(
     rng = np.random.RandomState(0)
     y = np.arange(20 * n_out) % n_out
     X = rng.normal(size=(len(y), n_in))
-    defaults = {
-        "dropout_rate": 0.2,
-        "batch_normalization": False,
-        "epochs": 1,
-        "temperature": 1.0,
-        "random_state": 0,
-    }
+    defaults = {"dropout_rate": 0.2, "epochs": 1, "random_state": 0, **PLAIN}
     return MCDropoutClassifier(hidden, **{**defaults, **parameters}).fit(X, y)
 
 

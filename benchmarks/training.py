@@ -11,7 +11,7 @@ from pathlib import Path
 
 import joblib
 import numpy as np
-from peers import AlwaysDropout, LoopingClassifier, scikeras_classifier
+from peers import PLAIN, AlwaysDropout, LoopingClassifier, scikeras_classifier
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
@@ -20,9 +20,6 @@ from sklearn.neural_network import MLPClassifier
 from timing import seconds, short, table, times
 
 from skmcdropout import MCDropoutClassifier
-
-#: What scikit-learn's MLP and a textbook network of Keras do as well.
-PLAIN = {"batch_normalization": False, "alpha": 0.0, "temperature": 1.0}
 
 FIRST_FIT = """
 import time, warnings

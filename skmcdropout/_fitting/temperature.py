@@ -41,7 +41,7 @@ LARGEST_LOG = 3.0
 
 @dataclass(frozen=True)
 class Fold:
-    """A network like the one that is fitted, to be trained on a part of the rows."""
+    """A network for a part of the rows, with others held out, and its weights."""
 
     spec: Perceptron
     weights: Sequence[NDArray[Any]]
@@ -70,16 +70,16 @@ class Temperature:
         if self.known is not None:
             return self.known
         assert isinstance(spec, Perceptron)
-        looked_at = [(spec, trained.weights, self.held, self.seed)]
+        networks = [Fold(spec, trained.weights, data.rows, self.held, self.seed)]
         if self.folds:
-            looked_at = [_train_fold(fold, data, recipe) for fold in self.folds]
-        if not any(len(held) for _, _, held, _ in looked_at):
+            networks = [_trained(fold, data, recipe) for fold in self.folds]
+        rows = np.concatenate([network.held for network in networks])
+        if not len(rows):
             return 1.0
         logits = [
-            sampled_logits(spec, weights, data.X[held], N_SAMPLES, seed)
-            for spec, weights, held, seed in looked_at
+            sampled_logits(n.spec, n.weights, data.X[n.held], N_SAMPLES, n.seed)
+            for n in networks
         ]
-        rows = np.concatenate([held for _, _, held, _ in looked_at])
         return best_temperature(
             np.concatenate(logits, axis=1), data.y[rows], data.loss_weights[rows]
         )
@@ -96,18 +96,17 @@ def plan_temperature(
 
     `spec` has a prior that is not divided by a number of rows yet.
     """
-    held, folds = data.validation_rows, []
-    if known is None and not isinstance(spec, Perceptron):
-        known = 1.0
-    if known is None and not len(held):
-        assert isinstance(spec, Perceptron)
-        if len(data.rows) >= MANY_ROWS:
-            share = min(SHARE_OF_MANY, MOST_ROWS / len(data.rows))
-            rows, held = hold_out(data.rows, data.y, share, seed)
-            data = replace(data, rows=rows)
-        else:
-            folds = _make_folds(spec, data, seed, kernel_initializer)
-    return Temperature(known, held, folds, seed), data
+    held, folds = data.validation_rows, list[Fold]()
+    if known is not None or not isinstance(spec, Perceptron):
+        return Temperature(known or 1.0, held, folds, seed), data
+    is_to_hold = not len(held)  # early stopping has not
+    if is_to_hold and len(data.rows) >= MANY_ROWS:
+        share = min(SHARE_OF_MANY, MOST_ROWS / len(data.rows))
+        rows, held = hold_out(data.rows, data.y, share, seed)
+        data = replace(data, rows=rows)
+    elif is_to_hold:
+        folds = _make_folds(spec, data, seed, kernel_initializer)
+    return Temperature(None, held, folds, seed), data
 
 
 def _make_folds(
@@ -125,16 +124,15 @@ def _make_folds(
     return folds
 
 
-def _train_fold(
-    fold: Fold, data: TrainingData, recipe: Recipe
-) -> tuple[Perceptron, Sequence[Floats], NDArray[np.int64], int]:
-    trained = train(
+def _trained(fold: Fold, data: TrainingData, recipe: Recipe) -> Fold:
+    """The same with the weights after training."""
+    state = train(
         fold.spec,
         TrainingState(fold.weights),
         replace(data, rows=fold.rows),
         replace(recipe, seed=fold.seed),
     )
-    return fold.spec, trained.weights, fold.held, fold.seed
+    return replace(fold, weights=state.weights)
 
 
 def best_temperature(

@@ -23,11 +23,6 @@ def momentum(n_steps: int) -> float:
     return min(MOMENTUM, (1 + n_steps) / (10 + n_steps))
 
 
-def is_known(activation: str) -> bool:
-    """Whether `Activation` can be made for it."""
-    return activation in KNOWN
-
-
 class Dropout:
     """Inverted dropout at `rate`, None for none; the values stay where they were.
 

@@ -19,18 +19,12 @@ from skmcdropout._training.array_layers import (
     Activation,
     Dropout,
     Normalization,
-    is_known,
     momentum,
 )
 from skmcdropout._utils.arrays import Floats
 
 #: Rows at a time where nothing is trained.
 BLOCK_ROWS = 1024
-
-
-def can_differentiate(spec: Perceptron) -> bool:
-    """Whether the derivative of its activation is known here."""
-    return is_known(spec.activation)
 
 
 class Backpropagation:

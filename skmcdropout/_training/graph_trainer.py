@@ -115,10 +115,6 @@ class GraphTrainer(Trainer):
         is_same = len(progress.noise) == len(fresh)
         _assign_all(self._noise_variables, progress.noise if is_same else fresh)
 
-    def set_spec(self, spec: NetworkSpec) -> None:
-        """Train another network of the kind of the one before."""
-        spec.set_strengths(self.network)
-
     def _optimizer_state(self) -> list[NDArray[Any]]:
         return [variable.numpy() for variable in self.optimizer.variables]
 
@@ -149,8 +145,11 @@ class GraphTrainer(Trainer):
         """Train batches, counted through some epochs; sum over rows of the loss."""
         call = self._call
         if self._order_of[0] != epochs:
-            order = np.stack([call.order(epoch) for epoch in epochs])
-            self._order_of = (epochs, tf.constant(order))
+            orders = [
+                np.random.RandomState([call.seed, epoch]).permutation(call.rows)
+                for epoch in epochs
+            ]
+            self._order_of = (epochs, tf.constant(np.stack(orders)))
         n_before = (epochs.start - call.initial_epoch) * call.n_batches
         counts = (call.n_annealed, n_before, call.n_batches, first, last)
         losses = self._train_batches(

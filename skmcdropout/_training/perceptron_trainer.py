@@ -6,7 +6,7 @@ import contextlib
 import math
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeGuard
 
 import keras
@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from skmcdropout._networks.perceptron import Perceptron
 from skmcdropout._networks.spec import NetworkSpec
 from skmcdropout._training.adam import Adam, is_plain_adam
-from skmcdropout._training.backpropagation import Backpropagation, can_differentiate
+from skmcdropout._training.array_layers import KNOWN
+from skmcdropout._training.backpropagation import Backpropagation
 from skmcdropout._training.state import TrainingState
 from skmcdropout._training.trainer import Call, Trainer, fixed_learning_rate
 
@@ -29,7 +30,7 @@ def trains(spec: NetworkSpec, optimizer: keras.Optimizer) -> TypeGuard[Perceptro
     """Whether `PerceptronTrainer` does what Keras would do with the two."""
     return (
         isinstance(spec, Perceptron)
-        and can_differentiate(spec)
+        and spec.activation in KNOWN
         and is_plain_adam(optimizer)
     )
 
@@ -46,7 +47,6 @@ class PerceptronTrainer(Trainer):
         network = spec.build_to_train(is_shared=False) if is_seen else None
         super().__init__(network, optimizer, spec)
         self._spec = spec
-        self._is_seen = is_seen
         #: Whether callbacks look at the network just now, and may change it.
         self._is_shown = False
 
@@ -92,9 +92,9 @@ class PerceptronTrainer(Trainer):
     def _surrounded(
         self, callbacks: Sequence[keras.callbacks.Callback]
     ) -> list[keras.callbacks.Callback]:
-        if not self._is_seen:
+        if self.network is None:
             return list(callbacks)
-        return [_AtEachHook(self.show), *callbacks, _AtEachHook(self.take)]
+        return [_at_each_hook(self.show), *callbacks, _at_each_hook(self.take)]
 
     def _optimizer_state(self) -> list[NDArray[Any]]:
         return [*self._adam.state, np.array(self._learning_rate())]
@@ -103,7 +103,9 @@ class PerceptronTrainer(Trainer):
         return []
 
     def _begin(self, call: Call) -> None:
+        held = call.validation_rows
         self._call = call
+        self._held = call.table[held], call.labels[held], call.loss_weights[held]
         self._arrays.make_room(-(-len(call.rows) // call.n_batches))
 
     def _train_epochs(self, epochs: range) -> list[float]:
@@ -150,11 +152,8 @@ class PerceptronTrainer(Trainer):
         return loss
 
     def _evaluate_held(self) -> tuple[float, float]:
-        call, held = self._call, self._call.validation_rows
         with np.errstate(all="ignore"):
-            return self._arrays.evaluate(
-                call.table[held], call.labels[held], call.loss_weights[held]
-            )
+            return self._arrays.evaluate(*self._held)
 
 
 @contextlib.contextmanager
@@ -164,30 +163,16 @@ def _alone() -> Iterator[None]:
         yield
 
 
-class _AtEachHook(keras.callbacks.Callback):
-    """Calls a function at each hook that training calls."""
-
-    def __init__(self, function: Any) -> None:
-        super().__init__()
-        self._function = function
-
-    def on_train_begin(self, logs: Any = None) -> None:
-        self._function()
-
-    def on_train_end(self, logs: Any = None) -> None:
-        self._function()
-
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self._function()
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        self._function()
-
-    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        self._function()
-
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        self._function()
+def _at_each_hook(function: Callable[[], None]) -> keras.callbacks.Callback:
+    """A callback that calls `function` whenever training calls one."""
+    hooks = [
+        f"on_{part}_{moment}"
+        for part in ("train", "epoch", "train_batch")
+        for moment in ("begin", "end")
+    ]
+    return keras.callbacks.LambdaCallback(
+        **dict.fromkeys(hooks, lambda *told, **logs: function())
+    )
 
 
 def _after_fork() -> None:

@@ -133,27 +133,20 @@ def hold_out(
     At least as many rows are held out as there are classes with two rows or more; a
     class of one row is trained on. Where no class has two, none are held out.
     """
-    is_held = _is_held(y[rows], fraction, seed)
-    return rows[~is_held], rows[is_held]
-
-
-def _is_held(
-    labels: NDArray[np.int64], fraction: float, seed: int
-) -> NDArray[np.bool_]:
-    """Which rows to hold out, stratified; none where no class has two."""
+    labels = y[rows]
     splittable = np.flatnonzero(np.bincount(labels)[labels] > 1)
     n_classes = len(np.unique(labels[splittable]))
     n_held = max(round(fraction * len(splittable)), n_classes)
     n_held = min(n_held, len(splittable) - n_classes)
-    is_held = np.zeros(len(labels), dtype=bool)
     if n_held < 1:
-        return is_held
+        return rows, rows[:0]
     split = StratifiedShuffleSplit(1, test_size=n_held, random_state=seed)
     held = next(split.split(splittable, labels[splittable]))[1]
+    is_held = np.zeros(len(rows), dtype=bool)
     is_held[splittable[held]] = True
     for label in np.setdiff1d(labels, labels[~is_held]):  # keep one to train on
         is_held[np.flatnonzero(labels == label)[0]] = False
-    return is_held
+    return rows[~is_held], rows[is_held]
 
 
 def _weight_of_class(

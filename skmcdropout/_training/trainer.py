@@ -44,10 +44,6 @@ class Call:
     initial_epoch: int
     n_annealed: int
 
-    def order(self, epoch: int) -> NDArray[np.int64]:
-        """The rows, shuffled for an epoch."""
-        return np.random.RandomState([self.seed, epoch]).permutation(self.rows)
-
 
 class Trainer(keras.Model):
     """Trains weights with Keras's callbacks, which see a model like any other.

@@ -34,7 +34,7 @@ def acquire_trainer(
             any_shape=is_shared and _takes_any_shape(spec, optimizer),
         )
         clear_when_gone(trainer)
-    trainer.set_spec(spec)
+    spec.set_strengths(trainer.network)
     return trainer
 
 
