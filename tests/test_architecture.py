@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "_utils": set(),
     "_networks": {"_utils"},
     "_training": {"_networks", "_utils"},
-    "_drawing": {"_networks", "_utils"},
+    "_drawing": {"_networks", "_utils", "uncertainty"},
     "_fitting": {"_drawing", "_networks", "_training", "_utils", "_version"},
     "_validation": {"_networks", "_utils"},
     "_base": {"_drawing", "_fitting", "_training", "_utils", "_validation"},

@@ -7,11 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from skmcdropout._drawing import chain_engine, chunks
+from skmcdropout._drawing import chain_engine, chunks, thinned
 from skmcdropout._drawing.chain_engine import ChainEngine, Tail
 from skmcdropout._drawing.masks import dropout_masks
 from skmcdropout._drawing.wide import WideDraws
 from skmcdropout._networks.folded_chain import Affine, Chain
+from skmcdropout.uncertainty import MEASURES, from_summary
 
 SEEDS = st.integers(0, 2**31 - 2)
 SAMPLING = st.sampled_from(["stratified", "independent"])
@@ -66,7 +67,13 @@ def masked_products(chain, X, masks):
 
 @pytest.mark.slow
 @settings(max_examples=25)
-@given(chains(), SEEDS, st.integers(0, 6), SAMPLING, st.sampled_from(["in", "beside"]))
+@given(
+    chains(),
+    SEEDS,
+    st.integers(0, 6),
+    SAMPLING,
+    st.sampled_from(["in", "in groups", "beside", "alone"]),
+)
 def test_a_thinned_chain_gives_the_products_of_masked_rows(
     drawn, seed, n_samples, sampling, place
 ):
@@ -79,14 +86,23 @@ def test_a_thinned_chain_gives_the_products_of_masked_rows(
         [layer.rate for layer in dropped],
         sampling,
     )
+    if place == "alone":
+        X = X[:1]
     expected = masked_products(chain, X, masks)
     with pytest.MonkeyPatch.context() as patch:
         if place == "beside":
             patch.setattr(chain_engine, "THINNED_FLOATS", 0)
+        elif place == "in groups":
+            patch.setattr(thinned, "ROW_FLOATS", 2)
         engine = ChainEngine(lambda: Tail(chain))
         draws = engine.sample(seed, n_samples, sampling)
         (found,) = engine.draw(draws, X, "draws")
+        mean, *measures = engine.draw(draws, X, "summary")
     assert_allclose(found, expected, atol=2e-5)
+    assert_allclose(mean, expected.mean(axis=0), atol=2e-5)
+    summary = from_summary(mean, *measures)
+    for name in ("predictive_entropy", "expected_entropy"):
+        assert_allclose(summary[name], MEASURES[name](expected), atol=2e-4)
 
 
 @settings(max_examples=15)
@@ -101,7 +117,8 @@ def test_wide_draws_give_the_products_of_masked_rows_in_any_groups(
     shares = []
     wide = WideDraws(draws, thinned_floats, n_rows=1)
     found = wide.probabilities(keras.ops.convert_to_tensor(X), shares.append)
-    assert_allclose(found, masked_products(chain, X, masks), atol=2e-5)
+    by_row = np.moveaxis(found.numpy(), 1, 2)
+    assert_allclose(by_row, masked_products(chain, X, masks), atol=2e-5)
     assert shares == sorted(shares)
     assert shares[-1] == 1
 

@@ -8,7 +8,7 @@ from sklearn.utils.estimator_checks import check_estimator, parametrize_with_che
 from skmcdropout import MCDropoutClassifier
 
 ESTIMATORS = [
-    MCDropoutClassifier((64, 64), dropout_position="all"),
+    MCDropoutClassifier(dropout_position="all"),
     MCDropoutClassifier(batch_normalization=False),
     MCDropoutClassifier(n_samples=0),
     MCDropoutClassifier(sampling="independent"),

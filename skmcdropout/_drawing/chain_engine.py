@@ -15,11 +15,18 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from skmcdropout._drawing.chunks import Tell, chunk_rows, over_chunks
+from skmcdropout._drawing.chunks import (
+    FEW_ROWS,
+    PRODUCT_ROWS,
+    Tell,
+    chunk_rows,
+    over_chunks,
+)
 from skmcdropout._drawing.head import Head
 from skmcdropout._drawing.masks import dropout_masks
 from skmcdropout._drawing.places import Place
 from skmcdropout._drawing.results import Wanted, compiled_results
+from skmcdropout._drawing.single_row import draw_row
 from skmcdropout._drawing.thinned import ChainDraws, compiled_chain
 from skmcdropout._drawing.wide import WideDraws
 from skmcdropout._networks.folded_chain import Chain
@@ -29,7 +36,7 @@ from skmcdropout._utils.arrays import Floats
 THINNED_FLOATS = 2**24
 
 #: Rows at a time, at most, where weights are thinned anew.
-BLOCK_ROWS = 2048
+BLOCK_ROWS = 2016
 
 #: From this many rows on, it pays to thin weights that are too large to be kept.
 MANY_ROWS = 128
@@ -97,23 +104,28 @@ class ChainEngine:
         way = choose_way(draws, len(table))
         if way == "wide":
             return self._draw_wide(draws, table, wanted, show)
-        thinned = draws.folded if way == "thinned" else draws.beside
-        compiled = compiled_chain(thinned.structure, wanted)
-        n_chunk = chunk_rows(max(thinned.row_floats, self._head_floats))
-        return over_chunks(
-            table,
-            n_chunk,
-            lambda rows, _: compiled(self._after_head(rows), *thinned.tensors),
-            wanted,
-            show,
-        )
+        groups = draws.folded if way == "thinned" else [draws.beside]
+        if len(table) == 1 and way == "thinned" and self._head is None:
+            return draw_row(groups, table, wanted)
+        structure = groups[0].structure
+
+        def run(rows: tf.Tensor, _: Tell) -> Any:
+            h = self._after_head(rows)
+            if len(groups) == 1:
+                return compiled_chain(structure, wanted)(h, *groups[0].tensors)
+            compiled = compiled_chain(structure, None)
+            p = [compiled(h, *group.tensors)[0] for group in groups]
+            return compiled_results(wanted, draws.n_classes)(tf.concat(p, axis=0))
+
+        n_chunk = chunk_rows(max(groups[0].row_floats, self._head_floats))
+        return over_chunks(table, n_chunk, run, wanted, show, self._fill)
 
     def _draw_wide(
         self, draws: ChainDraws, table: NDArray[Any], wanted: Wanted, show: bool
     ) -> tuple[Floats, ...]:
         """Draws whose thinned weights are too large to be kept."""
         wide = WideDraws(draws, THINNED_FLOATS, BLOCK_ROWS)
-        n_head = max(1, chunk_rows(self._head_floats))
+        n_head = chunk_rows(self._head_floats)
         reduced = compiled_results(wanted, draws.n_classes)
 
         def run(rows: tf.Tensor, tell: Tell) -> Any:
@@ -121,7 +133,11 @@ class ChainEngine:
             pieces = [self._after_head(rows[i : i + n_head]) for i in starts]
             return reduced(wide.probabilities(tf.concat(pieces, axis=0), tell))
 
-        return over_chunks(table, BLOCK_ROWS, run, wanted, show)
+        return over_chunks(table, BLOCK_ROWS, run, wanted, show, self._fill)
+
+    @property
+    def _fill(self) -> int:
+        return PRODUCT_ROWS if self._head is None else FEW_ROWS
 
     @property
     def _head_floats(self) -> int:

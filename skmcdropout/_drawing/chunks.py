@@ -19,10 +19,14 @@ from skmcdropout._utils.interrupts import interrupts_held
 #: larger ones leave the cache and would break the promised memory bound.
 CHUNK_FLOATS = 2**22
 
-#: Several rows are filled up to a multiple of this many: vector code treats the last
-#: few elements of an array otherwise than the rest, and a row's last digit would
-#: depend on where it stands among the others.
-ROW_MULTIPLE = 16
+#: Several rows are filled up to a multiple of this many: code for vectors treats the
+#: last few elements of an array otherwise than the rest, and a row's last digit would
+#: depend on where it stands.
+FEW_ROWS = 16
+
+#: The same for products of matrices, which take so many rows at a time. It is worth it
+#: where a row costs little.
+PRODUCT_ROWS = 48
 
 #: Called with the share that is done.
 Tell = Callable[[float], None]
@@ -30,7 +34,7 @@ Tell = Callable[[float], None]
 
 def chunk_rows(row_floats: int) -> int:
     """How many rows make a chunk, if each needs so many floats."""
-    return CHUNK_FLOATS // row_floats
+    return max(CHUNK_FLOATS // row_floats // FEW_ROWS * FEW_ROWS, FEW_ROWS)
 
 
 def over_chunks(
@@ -39,12 +43,16 @@ def over_chunks(
     run: Callable[[Any, Tell], Sequence[Any]],
     wanted: Wanted,
     show: bool,
+    fill: int = FEW_ROWS,
 ) -> tuple[Floats, ...]:
     """Results of `run` on about `n_chunk` rows of `X` at a time, put together.
 
-    `run` may tell which share of its rows is done, for the bar that `show` asks for.
+    Chunks are filled up to a multiple of `fill` rows, or to few. `run` may tell which
+    share of its rows is done, for the bar that `show` asks for.
     """
-    n_chunk = max(n_chunk // ROW_MULTIPLE * ROW_MULTIPLE, ROW_MULTIPLE)
+    n_chunk = n_chunk // fill * fill or FEW_ROWS
+    is_few = min(len(X), n_chunk) <= FEW_ROWS
+    multiple = 1 if len(X) == 1 else FEW_ROWS if is_few else fill
     row_axis = 1 if wanted == "draws" else 0
     results: tuple[Floats, ...] = ()
     with ProgressBar(len(X), show) as bar:
@@ -52,7 +60,7 @@ def over_chunks(
             rows = slice(start, min(start + n_chunk, len(X)))
             tell = partial(bar.update, start, rows.stop)
             with interrupts_held():
-                outputs = [x.numpy() for x in run(_filled_up(X[rows]), tell)]
+                outputs = [x.numpy() for x in run(_filled_up(X[rows], multiple), tell)]
             if not results:
                 results = tuple(_for_rows(o, row_axis, len(X)) for o in outputs)
             for result, output in zip(results, outputs, strict=True):
@@ -62,8 +70,8 @@ def over_chunks(
     return results
 
 
-def _filled_up(X: NDArray[Any]) -> Any:
-    missing = -len(X) % ROW_MULTIPLE if len(X) > 1 else 0
+def _filled_up(X: NDArray[Any], multiple: int) -> Any:
+    missing = -len(X) % multiple
     return tf.constant(np.pad(X, ((0, missing), (0, 0))) if missing else X)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from skmcdropout._drawing.chunks import ROW_MULTIPLE, Tell, chunk_rows, over_chunks
+from skmcdropout._drawing.chunks import FEW_ROWS, Tell, chunk_rows, over_chunks
 from skmcdropout._drawing.graph_pass import Pass
 from skmcdropout._drawing.head import Head, concrete, row_floats
 from skmcdropout._drawing.masks import generators, kept_units, normal_noise
@@ -19,7 +19,7 @@ from skmcdropout._networks.blueprint import Blueprint
 from skmcdropout._networks.noise_layers import has_noise
 from skmcdropout._utils.arrays import Floats
 
-#: Largest array of activations that ROW_MULTIPLE rows may need, in floats (128 MB):
+#: Largest array of activations that FEW_ROWS rows may need, in floats (128 MB):
 #: beyond it the draws are taken in groups.
 GROUP_FLOATS = 2**25
 
@@ -92,7 +92,7 @@ class GraphEngine:
         n_before = traced.n_operations_before_noise or len(operations)
         before = max(map(row_floats, operations[:n_before]))
         after = max(map(row_floats, operations[n_before:]), default=1)
-        n_group = max(1, min(n_draws, GROUP_FLOATS // (ROW_MULTIPLE * after)))
+        n_group = max(1, min(n_draws, GROUP_FLOATS // (FEW_ROWS * after)))
         floats = max(self._head.row_floats, before, n_group * after)
 
         def run(rows: tf.Tensor, tell: Tell) -> Any:
@@ -121,8 +121,9 @@ class GraphEngine:
             n_inputs = len(self._head.specs)
             inputs, noise = tensors[:n_inputs], tensors[n_inputs:]
             traced.append(Pass(*noise, **self._how))
-            outputs = traced[-1].run(self._tail, inputs)
-            return self._blueprint.outputs.probabilities(traced[-1].per_draw(outputs))
+            outputs = traced[-1].per_draw(traced[-1].run(self._tail, inputs))
+            p = self._blueprint.outputs.probabilities(outputs)
+            return tf.transpose(p, [0, 2, 1])  # as `results` wants it
 
         noise_specs = [
             tf.TensorSpec([None, None], tf.bool),

@@ -5,10 +5,14 @@ from __future__ import annotations
 from functools import cache
 from typing import Any, Literal
 
+import numpy as np
 import tensorflow as tf
 
 #: Draws that are added up in single precision.
-GROUP_DRAWS = 128
+SUMMED_DRAWS = 16
+
+#: The smallest normal number of single precision, for 0 log 0 = 0.
+TINY = np.finfo(np.float32).tiny
 
 #: "draws": the probabilities (n_draws, n, k). "mean": their mean (n, k). "summary": the
 #: mean, its entropy (n,), the mean entropy (n,), the largest share of votes (n,) and
@@ -17,21 +21,26 @@ Wanted = Literal["mean", "draws", "summary"]
 
 
 def results(p: tf.Tensor, wanted: Wanted) -> tuple[tf.Tensor, ...]:
-    """What is wanted of draws (n_draws, rows, classes); formulas: `uncertainty`."""
+    """What is wanted of draws (n_draws, classes, rows); formulas: `uncertainty`.
+
+    Rows come last while draws are computed: classes are few, and what is done to each
+    number is several times slower where the last axis is short.
+    """
     if wanted == "draws":
-        return (p,)
-    mean = _mean(p)
+        return (tf.transpose(p, [0, 2, 1]),)
+    mean = _mean(p)  # (classes, rows)
+    by_row = tf.transpose(mean)
     if wanted == "mean":
-        return (mean,)
-    total = -tf.reduce_sum(tf.math.xlogy(mean, mean), axis=-1)
-    expected = -_mean(tf.reduce_sum(tf.math.xlogy(p, p), axis=-1))
-    n_classes = tf.shape(p)[-1]
-    votes = tf.one_hot(tf.argmax(p, axis=-1), n_classes)
-    modal_share = tf.reduce_max(_mean(votes), axis=-1)
-    predicted = tf.one_hot(tf.argmax(mean, axis=-1), n_classes)
-    p_predicted = tf.reduce_sum(p * predicted, axis=-1)
+        return (by_row,)
+    total = _entropy(mean, axis=0)
+    expected = _mean(_entropy(p, axis=1))
+    n_classes = tf.shape(p)[1]
+    votes = tf.one_hot(tf.argmax(p, axis=1), n_classes, axis=1)
+    modal_share = tf.reduce_max(_mean(votes), axis=0)
+    predicted = tf.one_hot(tf.argmax(mean, axis=0), n_classes, axis=0)
+    p_predicted = tf.reduce_sum(p * predicted, axis=1)
     std = tf.sqrt(_mean(tf.square(p_predicted - _mean(p_predicted))))
-    return mean, total, expected, modal_share, std
+    return by_row, total, expected, modal_share, std
 
 
 @cache
@@ -39,23 +48,29 @@ def compiled_results(wanted: Wanted, n_classes: int) -> Any:
     """`results`, compiled."""
     function = tf.function(lambda p: results(p, wanted), autograph=False)
     return function.get_concrete_function(
-        tf.TensorSpec([None, None, n_classes], tf.float32)
+        tf.TensorSpec([None, n_classes, None], tf.float32)
     )
+
+
+def _entropy(p: tf.Tensor, axis: int) -> Any:
+    """In nats; `xlogy` would do, but takes one number at a time."""
+    logs = tf.math.log(tf.maximum(p, TINY))
+    return -tf.reduce_sum(p * logs, axis)
 
 
 def _mean(x: tf.Tensor) -> Any:
     """Mean over draws, the first axis, to the last digit for any number of them.
 
-    A sum of thousands in single precision loses digits: it is made of groups, which
-    are added up in double precision.
+    A sum of many in single precision loses digits: it is made of groups, which are
+    added up in double precision.
     """
     shape = tf.shape(x)
-    n_grouped = shape[0] // GROUP_DRAWS * GROUP_DRAWS
-    groups = tf.reshape(x[:n_grouped], tf.concat([[-1, GROUP_DRAWS], shape[1:]], 0))
+    n_grouped = shape[0] // SUMMED_DRAWS * SUMMED_DRAWS
+    groups = tf.reshape(x[:n_grouped], tf.concat([[-1, SUMMED_DRAWS], shape[1:]], 0))
     # Not reduce_sum, whose order depends on the number of rows.
     means = tf.cast(tf.reduce_mean(groups, axis=1), tf.float64)
     rest = tf.cast(tf.reduce_mean(x[n_grouped:], axis=0), tf.float64)
     n_rest = tf.cast(shape[0] - n_grouped, tf.float64)
-    total = tf.reduce_sum(means, axis=0) * GROUP_DRAWS
+    total = tf.reduce_sum(means, axis=0) * SUMMED_DRAWS
     total += tf.math.multiply_no_nan(rest, n_rest)  # there may be none
     return tf.cast(total / tf.cast(shape[0], tf.float64), tf.float32)

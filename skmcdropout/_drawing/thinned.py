@@ -18,7 +18,12 @@ from numpy.typing import NDArray
 
 from skmcdropout._drawing.results import Wanted, results
 from skmcdropout._networks.folded_chain import Affine, Chain
+from skmcdropout._networks.outputs import softmax
 from skmcdropout._utils.arrays import Floats
+
+#: Floats that a row may need, with all draws that are computed together: were it more,
+#: few rows would make a chunk, and products with few rows are slow.
+ROW_FLOATS = 2**14
 
 
 class Structure(NamedTuple):
@@ -29,16 +34,22 @@ class Structure(NamedTuple):
     bias_ranks: tuple[int, ...]
     is_masked: tuple[bool, ...]
 
+    @property
+    def only_last_is_drawn(self) -> bool:
+        """Whether all that comes before the last layer is the same in every draw."""
+        *before, last = self.kernel_ranks
+        return last == 3 and 3 not in before
+
 
 @dataclass(frozen=True)
 class Thinned:
-    """The draws of a chain, ready to run.
+    """Some draws of a chain, ready to run.
 
     `tensors` are scale, shift, kernels, biases and masks. Before the first dropout a
     kernel has shape (n_in, n_out); from there on (n_draws, n_in, n_out), its masks
     multiplied in, or it keeps its shape and a mask of shape (n_draws, 1, n_in) stands
-    beside it. `row_floats` is the largest number of
-    activations that a row needs at a time.
+    beside it. `row_floats` is the largest number of activations that a row needs at a
+    time.
     """
 
     tensors: tuple[tf.Tensor, ...]
@@ -57,21 +68,29 @@ class ChainDraws:
         self.first = next((i for i, m in enumerate(self.masks) if m is not None), None)
         self.n_draws = len(masks[0]) if masks else 1
         self.n_classes = len(layers[-1].bias)
+        widest = max(len(layer.bias) for layer in layers[self.first or 0 :])
+        self._n_group = min(max(1, ROW_FLOATS // widest), self.n_draws)
         #: Floats of one draw's weights, were nothing left out.
         self.floats = sum(
             layer.kernel.size for layer in layers[self.first or 0 :] if masks
         )
 
     @cached_property
-    def folded(self) -> Thinned:
-        """All draws, masks multiplied into the weights, dropped units left out."""
-        kernels, biases = _fold(self.chain.layers, self.masks)
-        return self._ready(kernels, biases, [None] * len(self.masks))
+    def folded(self) -> list[Thinned]:
+        """Groups of draws, masks multiplied into weights, dropped units left out."""
+        groups = []
+        for i in range(0, self.n_draws, self._n_group):
+            group = slice(i, i + self._n_group)
+            masks = [None if mask is None else mask[group] for mask in self.masks]
+            folded = _fold(self.chain.layers, masks)
+            groups.append(self._ready(self._n_group, *folded, [None] * len(masks)))
+        return groups
 
     @cached_property
     def beside(self) -> Thinned:
         """All draws, masks beside the weights."""
         return self._ready(
+            self.n_draws,
             [layer.kernel for layer in self.chain.layers],
             [layer.bias for layer in self.chain.layers],
             [None if mask is None else mask[:, None, :] for mask in self.masks],
@@ -79,14 +98,15 @@ class ChainDraws:
 
     def _ready(
         self,
+        n_draws: int,
         kernels: Sequence[Floats],
         biases: Sequence[Floats],
         beside: Sequence[Floats | None],
     ) -> Thinned:
-        widths = [len(self.chain.scale)]
+        widths = [len(self.chain.scale), self.n_draws * self.n_classes]
         for i, (kernel, mask) in enumerate(zip(kernels, beside, strict=True)):
             is_drawn = self.first is not None and i >= self.first
-            widths.append(kernel.shape[-1] * (self.n_draws if is_drawn else 1))
+            widths.append(kernel.shape[-1] * (n_draws if is_drawn else 1))
             widths.append(0 if mask is None else mask.size)
         arrays = (
             self.chain.scale,
@@ -141,9 +161,12 @@ def kept_indices(mask: Floats) -> NDArray[np.intp]:
 
 
 @cache
-def compiled_chain(structure: Structure, wanted: Wanted) -> Any:
-    """The forward pass, compiled once for networks of every width."""
-    functions = [keras.activations.get(name) for name in structure.activations]
+def compiled_chain(structure: Structure, wanted: Wanted | None) -> Any:
+    """The forward pass, compiled once for networks of every width.
+
+    With `wanted` None it gives probabilities, (n_draws, n_classes, rows).
+    """
+    functions = [keras.activations.get(name) for name in structure.activations[:-1]]
 
     def forward(
         x: tf.Tensor,
@@ -155,13 +178,18 @@ def compiled_chain(structure: Structure, wanted: Wanted) -> Any:
     ) -> tuple[tf.Tensor, ...]:
         h = (x * scale + shift)[None]  # (1 or n_draws, rows, width)
         next_mask = iter(masks)
-        for kernel, bias, is_masked, activate in zip(
-            kernels, biases, structure.is_masked, functions, strict=True
-        ):
-            if is_masked:
+        for i, activate in enumerate(functions):
+            if structure.is_masked[i]:
                 h = h * next(next_mask)
-            h = activate(tf.matmul(h, kernel) + bias)
-        return results(h, wanted)
+            h = activate(tf.matmul(h, kernels[i]) + biases[i])
+        if structure.is_masked[-1]:
+            h = h * next(next_mask)
+        if structure.only_last_is_drawn:
+            z = _one_product(h[0], kernels[-1])
+        else:
+            z = tf.transpose(tf.matmul(h, kernels[-1]), [0, 2, 1])
+        p = softmax(z + biases[-1][:, None], axis=1)
+        return (p,) if wanted is None else results(p, wanted)
 
     def spec(rank: int) -> tf.TensorSpec:
         return tf.TensorSpec([None] * rank, tf.float32)
@@ -176,3 +204,14 @@ def compiled_chain(structure: Structure, wanted: Wanted) -> Any:
     ]
     function = tf.function(forward, signature, autograph=False)
     return function.get_concrete_function()
+
+
+def _one_product(h: tf.Tensor, kernels: tf.Tensor) -> Any:
+    """``h @ kernel`` of every draw's kernel, (n_draws, n_out, rows), as one product.
+
+    Few classes make small products, whose time goes into reading `h` again.
+    """
+    n_draws, n_in, n_out = tf.unstack(tf.shape(kernels))
+    beside = tf.reshape(tf.transpose(kernels, [0, 2, 1]), [n_draws * n_out, n_in])
+    z = tf.matmul(beside, h, transpose_b=True)
+    return tf.reshape(z, [n_draws, n_out, -1])

@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from skmcdropout._drawing.thinned import ChainDraws, kept_indices
+from skmcdropout._networks.outputs import softmax
 
 
 class _Structure(NamedTuple):
@@ -67,7 +68,7 @@ class WideDraws:
         self._n_group, self._n_draws = max(1, n_group), draws.n_draws
 
     def probabilities(self, h: tf.Tensor, tell: Callable[[float], None]) -> Any:
-        """Of every draw, (n_draws, rows, classes), for a tensor of rows."""
+        """Of every draw, (n_draws, classes, rows), for a tensor of rows."""
         run = _compiled(self._structure)
         p = []
         for i in range(0, self._n_draws, self._n_group):
@@ -80,7 +81,8 @@ class WideDraws:
 
 @cache
 def _compiled(structure: _Structure) -> Any:
-    functions = [keras.activations.get(name) for name in structure.activations]
+    functions = [keras.activations.get(name) for name in structure.activations[:-1]]
+    functions.append(lambda z: softmax(tf.transpose(z, [0, 2, 1]), axis=1))
 
     def forward(
         x: tf.Tensor,

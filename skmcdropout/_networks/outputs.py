@@ -102,7 +102,7 @@ class Outputs:
         elif self.n_units == 1:
             p = tf.concat([1 - p, p], axis=-1)
         elif self.from_logits:
-            p = tf.nn.softmax(p)
+            p = softmax(p, axis=-1)
         if not self.is_in_order:
             p = tf.gather(p, self.order, axis=-1)
         return p
@@ -146,6 +146,15 @@ class Outputs:
                 f"{p.min():.3g} to {p.max():.3g} with sums from {sums.min():.3g} to "
                 f"{sums.max():.3g}."
             )
+
+
+def softmax(z: tf.Tensor, axis: int) -> Any:
+    """Softmax whose last digit does not depend on where a row stands among others.
+
+    TensorFlow's own cuts the rows into blocks, and rounds otherwise at their ends.
+    """
+    e = tf.exp(z - tf.reduce_max(z, axis, keepdims=True))
+    return e / tf.reduce_sum(e, axis, keepdims=True)
 
 
 def last_activation(network: keras.Model) -> str | None:
