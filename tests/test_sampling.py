@@ -209,13 +209,13 @@ def test_predictions_follow_the_weights_of_the_model(two_layers):
 
 def test_networks_of_all_widths_and_numbers_of_draws_share_one_compilation(blobs):
     X, y = blobs
-    thinned.compiled_chain.cache_clear()
+    thinned.compiled_pass.cache_clear()
     for width, n_samples in [(5, 10), (6, 20), (7, 30)]:
         classifier = MCDropoutClassifier((width,), n_samples=n_samples, epochs=1)
         classifier.fit(X, y)
         for n_rows in range(1, 60, 7):
             classifier.predict_proba(X[:n_rows])
-    assert thinned.compiled_chain.cache_info().misses == 1
+    assert thinned.compiled_pass.cache_info().misses == 1
 
 
 @pytest.mark.slow

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from skmcdropout._drawing.beside import BesideDraws
 from skmcdropout._drawing.chunks import (
     FEW_ROWS,
     PRODUCT_ROWS,
@@ -23,11 +25,12 @@ from skmcdropout._drawing.chunks import (
     over_chunks,
 )
 from skmcdropout._drawing.head import Head
+from skmcdropout._drawing.masked_chain import MaskedChain
 from skmcdropout._drawing.masks import dropout_masks
 from skmcdropout._drawing.places import Place
 from skmcdropout._drawing.results import Wanted, compiled_results
 from skmcdropout._drawing.single_row import draw_row
-from skmcdropout._drawing.thinned import ChainDraws, compiled_chain
+from skmcdropout._drawing.thinned import ThinnedDraws
 from skmcdropout._drawing.wide import WideDraws
 from skmcdropout._networks.folded_chain import Chain
 from skmcdropout._utils.arrays import Floats
@@ -47,6 +50,20 @@ class Tail(NamedTuple):
 
     chain: Chain
     places: Sequence[Place] = ()
+
+
+class ChainDraws(MaskedChain):
+    """The draws of a chain, and what was made ready of them."""
+
+    @cached_property
+    def thinned(self) -> ThinnedDraws:
+        """With the masks in the weights."""
+        return ThinnedDraws(self)
+
+    @cached_property
+    def beside(self) -> BesideDraws:
+        """With the masks beside the weights."""
+        return BesideDraws(self)
 
 
 def choose_way(draws: ChainDraws, n_rows: int) -> Literal["thinned", "beside", "wide"]:
@@ -104,20 +121,14 @@ class ChainEngine:
         way = choose_way(draws, len(table))
         if way == "wide":
             return self._draw_wide(draws, table, wanted, show)
-        groups = draws.folded if way == "thinned" else [draws.beside]
-        if len(table) == 1 and way == "thinned" and self._head is None:
-            return draw_row(groups, table, wanted)
-        structure = groups[0].structure
+        if way == "thinned" and len(table) == 1 and self._head is None:
+            return draw_row(draws.thinned, table, wanted)
+        ready = draws.thinned if way == "thinned" else draws.beside
 
         def run(rows: tf.Tensor, _: Tell) -> Any:
-            h = self._after_head(rows)
-            if len(groups) == 1:
-                return compiled_chain(structure, wanted)(h, *groups[0].tensors)
-            compiled = compiled_chain(structure, None)
-            p = [compiled(h, *group.tensors)[0] for group in groups]
-            return compiled_results(wanted, draws.n_classes)(tf.concat(p, axis=0))
+            return ready.results(self._after_head(rows), wanted)
 
-        n_chunk = chunk_rows(max(groups[0].row_floats, self._head_floats))
+        n_chunk = chunk_rows(max(ready.row_floats, self._head_floats))
         return over_chunks(table, n_chunk, run, wanted, show, self._fill)
 
     def _draw_wide(

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import keras
 import numpy as np
 
 from skmcdropout import uncertainty
 from skmcdropout._drawing.results import Wanted
-from skmcdropout._drawing.thinned import Thinned
+from skmcdropout._drawing.thinned import Structure, ThinnedDraws, Weights
 from skmcdropout._utils.arrays import Floats
 
 
-def draw_row(
-    groups: Sequence[Thinned], x: Floats, wanted: Wanted
-) -> tuple[Floats, ...]:
-    """What is wanted of the draws in all groups for `x`, of shape (1, n_features)."""
+def draw_row(draws: ThinnedDraws, x: Floats, wanted: Wanted) -> tuple[Floats, ...]:
+    """What is wanted of all draws for `x`, of shape (1, n_features)."""
     with np.errstate(all="ignore"):  # the estimator refuses what isn't finite
-        p = np.concatenate([_probabilities(group, x) for group in groups])
+        parts = [_probabilities(x, draws.structure, w) for w in draws.groups]
+        p = np.concatenate(parts)
         mean = p.mean(axis=0, dtype=np.float64)
     if wanted == "draws":
         return (p,)
@@ -33,21 +30,23 @@ def draw_row(
     return tuple(values.astype(np.float32) for values in (mean, *measures))
 
 
-def _probabilities(thinned: Thinned, x: Floats) -> Floats:
+def _probabilities(x: Floats, structure: Structure, weights: Weights) -> Floats:
     """Of every draw, (n_draws, 1, n_classes)."""
-    scale, shift, kernels, biases, _ = thinned.tensors
-    h = (x * np.asarray(scale) + np.asarray(shift))[None]
-    for name, kernel, bias in zip(
-        thinned.structure.activations, kernels, biases, strict=True
-    ):
-        h = _activated(name, np.matmul(h, np.asarray(kernel)) + np.asarray(bias))
-    return h
+    z = (x * np.asarray(weights.scale) + np.asarray(weights.shift))[..., None]
+    *hidden, final = structure.activations
+    for i, kernel in enumerate(map(np.asarray, weights.kernels)):
+        h = _activated(hidden[i - 1], z) if i else z
+        wh = (kernel.T if i < structure.n_shared else kernel) @ h
+        z = wh + np.asarray(weights.biases[i])[..., None]  # (1 or n_draws, width, 1)
+    if final == "softmax":
+        e = np.exp(z - z.max(axis=1, keepdims=True))
+        p = e / e.sum(axis=1, keepdims=True)
+    else:
+        p = 1 / (1 + np.exp(np.concatenate([z, -z], axis=1)))
+    return np.swapaxes(p, 1, 2)
 
 
 def _activated(name: str, z: Floats) -> Floats:
     if name == "relu":
         return np.maximum(z, 0)
-    if name == "softmax":
-        e = np.exp(z - z.max(axis=-1, keepdims=True))
-        return e / e.sum(axis=-1, keepdims=True)
     return np.asarray(keras.activations.get(name)(z))

@@ -7,8 +7,7 @@ the units it drops are left out.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 from typing import Any, NamedTuple
 
 import keras
@@ -16,9 +15,9 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from skmcdropout._drawing.results import Wanted, results
-from skmcdropout._networks.folded_chain import Affine, Chain
-from skmcdropout._networks.outputs import softmax
+from skmcdropout._drawing.masked_chain import MaskedChain, kept_indices, probabilities
+from skmcdropout._drawing.results import Wanted, compiled_results, results
+from skmcdropout._networks.folded_chain import Affine
 from skmcdropout._utils.arrays import Floats
 
 #: Floats that a row may need, with all draws that are computed together: were it more,
@@ -30,105 +29,65 @@ class Structure(NamedTuple):
     """All of a thinned network that its compiled forward pass depends on."""
 
     activations: tuple[str, ...]
-    kernel_ranks: tuple[int, ...]
+    n_shared: int
     bias_ranks: tuple[int, ...]
-    is_masked: tuple[bool, ...]
-
-    @property
-    def only_last_is_drawn(self) -> bool:
-        """Whether all that comes before the last layer is the same in every draw."""
-        *before, last = self.kernel_ranks
-        return last == 3 and 3 not in before
 
 
-@dataclass(frozen=True)
-class Thinned:
-    """Some draws of a chain, ready to run.
+class Weights(NamedTuple):
+    """Those of a group of draws.
 
-    `tensors` are scale, shift, kernels, biases and masks. Before the first dropout a
-    kernel has shape (n_in, n_out); from there on (n_draws, n_in, n_out), its masks
-    multiplied in, or it keeps its shape and a mask of shape (n_draws, 1, n_in) stands
-    beside it. `row_floats` is the largest number of activations that a row needs at a
-    time.
+    Before the first dropout a kernel has shape (n_in, n_out) and a bias (n_out,); from
+    there on (n_draws or 1, n_out, n_in), its masks multiplied in, and (n_draws, n_out)
+    or (n_out,).
     """
 
-    tensors: tuple[tf.Tensor, ...]
-    structure: Structure
-    row_floats: int
+    scale: tf.Tensor
+    shift: tf.Tensor
+    kernels: Sequence[tf.Tensor]
+    biases: Sequence[tf.Tensor]
 
 
-class ChainDraws:
-    """The draws of a chain: `masks`, one per layer with a positive rate, or none."""
+class ThinnedDraws:
+    """Draws with the masks multiplied into the weights, in groups.
 
-    def __init__(self, chain: Chain, masks: Sequence[Floats]) -> None:
-        given = iter(masks)
-        layers = chain.layers
-        self.chain = chain
-        self.masks = [next(given) if masks and la.rate else None for la in layers]
-        self.first = next((i for i, m in enumerate(self.masks) if m is not None), None)
-        self.n_draws = len(masks[0]) if masks else 1
-        self.n_classes = len(layers[-1].bias)
-        widest = max(len(layer.bias) for layer in layers[self.first or 0 :])
-        self._n_group = min(max(1, ROW_FLOATS // widest), self.n_draws)
-        #: Floats of one draw's weights, were nothing left out.
-        self.floats = sum(
-            layer.kernel.size for layer in layers[self.first or 0 :] if masks
+    `row_floats` is the largest number of activations that a row needs at a time.
+    """
+
+    def __init__(self, draws: MaskedChain) -> None:
+        widths = [len(layer.bias) for layer in draws.layers]
+        widest = max(widths[draws.n_shared :])
+        n_group = min(max(1, ROW_FLOATS // widest), draws.n_draws)
+        self.groups: list[Weights] = []
+        for i in range(0, draws.n_draws, n_group):
+            group = slice(i, i + n_group)
+            masks = [None if mask is None else mask[group] for mask in draws.masks]
+            folded = _fold(draws.layers, masks, draws.n_shared)
+            weights = Weights(draws.scale, draws.shift, *folded)
+            self.groups.append(keras.tree.map_structure(tf.constant, weights))
+        self.n_classes = draws.n_classes
+        self.structure = Structure(
+            draws.activations,
+            draws.n_shared,
+            tuple(len(bias.shape) for bias in self.groups[0].biases),
+        )
+        self.row_floats = max(
+            len(draws.scale),
+            *widths[: draws.n_shared],
+            widest * n_group,
+            draws.n_classes * draws.n_draws,
         )
 
-    @cached_property
-    def folded(self) -> list[Thinned]:
-        """Groups of draws, masks multiplied into weights, dropped units left out."""
-        groups = []
-        for i in range(0, self.n_draws, self._n_group):
-            group = slice(i, i + self._n_group)
-            masks = [None if mask is None else mask[group] for mask in self.masks]
-            folded = _fold(self.chain.layers, masks)
-            groups.append(self._ready(self._n_group, *folded, [None] * len(masks)))
-        return groups
-
-    @cached_property
-    def beside(self) -> Thinned:
-        """All draws, masks beside the weights."""
-        return self._ready(
-            self.n_draws,
-            [layer.kernel for layer in self.chain.layers],
-            [layer.bias for layer in self.chain.layers],
-            [None if mask is None else mask[:, None, :] for mask in self.masks],
-        )
-
-    def _ready(
-        self,
-        n_draws: int,
-        kernels: Sequence[Floats],
-        biases: Sequence[Floats],
-        beside: Sequence[Floats | None],
-    ) -> Thinned:
-        widths = [len(self.chain.scale), self.n_draws * self.n_classes]
-        for i, (kernel, mask) in enumerate(zip(kernels, beside, strict=True)):
-            is_drawn = self.first is not None and i >= self.first
-            widths.append(kernel.shape[-1] * (n_draws if is_drawn else 1))
-            widths.append(0 if mask is None else mask.size)
-        arrays = (
-            self.chain.scale,
-            self.chain.shift,
-            kernels,
-            biases,
-            [mask for mask in beside if mask is not None],
-        )
-        return Thinned(
-            tensors=keras.tree.map_structure(tf.constant, arrays),
-            structure=Structure(
-                tuple(layer.activation for layer in self.chain.layers),
-                tuple(kernel.ndim for kernel in kernels),
-                tuple(bias.ndim for bias in biases),
-                tuple(mask is not None for mask in beside),
-            ),
-            row_floats=max(widths),
-        )
+    def results(self, h: tf.Tensor, wanted: Wanted) -> Any:
+        """What is wanted of all draws, for a tensor of rows."""
+        if len(self.groups) == 1:
+            return compiled_pass(self.structure, wanted)(h, *self.groups[0])
+        run = compiled_pass(self.structure, None)
+        p = [run(h, *weights)[0] for weights in self.groups]
+        return compiled_results(wanted, self.n_classes)(tf.concat(p, axis=0))
 
 
 def _fold(
-    layers: Sequence[Affine], masks: Sequence[Floats | None]
+    layers: Sequence[Affine], masks: Sequence[Floats | None], n_shared: int
 ) -> tuple[list[Floats], list[Floats]]:
     """Multiply masks into the kernels they precede; leave out the units they drop.
 
@@ -137,8 +96,9 @@ def _fold(
     """
     kernels, biases = [], []
     kept: NDArray[np.intp] | None = None  # (n_draws, n_kept): the units that come in
-    for layer, mask, after in zip(layers, masks, [*masks[1:], None], strict=True):
+    for i, (layer, mask) in enumerate(zip(layers, masks, strict=True)):
         kernel, bias = layer.kernel, layer.bias
+        after = masks[i + 1] if i + 1 < len(masks) else None
         if kept is not None and mask is not None:
             mask = np.take_along_axis(mask, kept, axis=1)
             kernel = kernel[kept]
@@ -148,25 +108,23 @@ def _fold(
         if kernel.ndim == 3 and after is not None:
             kept = kept_indices(after)
             kernel = np.take_along_axis(kernel, kept[:, None, :], axis=2)
-            bias = bias[kept][:, None, :]  # (n_draws, 1, n_kept)
+            bias = bias[kept]  # (n_draws, n_kept)
+        if i >= n_shared:
+            kernel = np.swapaxes(kernel if kernel.ndim == 3 else kernel[None], 1, 2)
         kernels.append(kernel)
         biases.append(bias)
     return kernels, biases
 
 
-def kept_indices(mask: Floats) -> NDArray[np.intp]:
-    """Indices of the units each draw keeps, filled up with dropped ones."""
-    n_kept = np.count_nonzero(mask, axis=1).max()
-    return np.argsort(mask == 0, axis=1, kind="stable")[:, :n_kept]
-
-
 @cache
-def compiled_chain(structure: Structure, wanted: Wanted | None) -> Any:
+def compiled_pass(structure: Structure, wanted: Wanted | None) -> Any:
     """The forward pass, compiled once for networks of every width.
 
     With `wanted` None it gives probabilities, (n_draws, n_classes, rows).
     """
-    functions = [keras.activations.get(name) for name in structure.activations[:-1]]
+    *hidden, final = structure.activations
+    functions = [keras.activations.get(name) for name in hidden]
+    n_shared, n_layers = structure.n_shared, len(structure.activations)
 
     def forward(
         x: tf.Tensor,
@@ -174,21 +132,15 @@ def compiled_chain(structure: Structure, wanted: Wanted | None) -> Any:
         shift: tf.Tensor,
         kernels: Sequence[tf.Tensor],
         biases: Sequence[tf.Tensor],
-        masks: Sequence[tf.Tensor],
     ) -> tuple[tf.Tensor, ...]:
-        h = (x * scale + shift)[None]  # (1 or n_draws, rows, width)
-        next_mask = iter(masks)
-        for i, activate in enumerate(functions):
-            if structure.is_masked[i]:
-                h = h * next(next_mask)
-            h = activate(tf.matmul(h, kernels[i]) + biases[i])
-        if structure.is_masked[-1]:
-            h = h * next(next_mask)
-        if structure.only_last_is_drawn:
-            z = _one_product(h[0], kernels[-1])
-        else:
-            z = tf.transpose(tf.matmul(h, kernels[-1]), [0, 2, 1])
-        p = softmax(z + biases[-1][:, None], axis=1)
+        h = x * scale + shift  # (rows, width)
+        for i in range(n_shared):
+            h = functions[i](tf.matmul(h, kernels[i]) + biases[i])
+        z = _first_drawn(kernels[n_shared], h)  # (n_draws, width, rows)
+        z += biases[n_shared][..., None]
+        for i in range(n_shared + 1, n_layers):
+            z = tf.matmul(kernels[i], functions[i - 1](z)) + biases[i][..., None]
+        p = probabilities(z, final)
         return (p,) if wanted is None else results(p, wanted)
 
     def spec(rank: int) -> tf.TensorSpec:
@@ -198,20 +150,16 @@ def compiled_chain(structure: Structure, wanted: Wanted | None) -> Any:
         spec(2),
         spec(1),
         spec(1),
-        [spec(rank) for rank in structure.kernel_ranks],
+        [spec(2 if i < n_shared else 3) for i in range(n_layers)],
         [spec(rank) for rank in structure.bias_ranks],
-        [spec(3)] * sum(structure.is_masked),
     ]
     function = tf.function(forward, signature, autograph=False)
     return function.get_concrete_function()
 
 
-def _one_product(h: tf.Tensor, kernels: tf.Tensor) -> Any:
-    """``h @ kernel`` of every draw's kernel, (n_draws, n_out, rows), as one product.
-
-    Few classes make small products, whose time goes into reading `h` again.
-    """
-    n_draws, n_in, n_out = tf.unstack(tf.shape(kernels))
-    beside = tf.reshape(tf.transpose(kernels, [0, 2, 1]), [n_draws * n_out, n_in])
-    z = tf.matmul(beside, h, transpose_b=True)
+def _first_drawn(kernels: tf.Tensor, h: tf.Tensor) -> Any:
+    """``kernel @ h.T`` of every draw, as one product: many small ones take longer."""
+    n_draws, n_out, n_in = tf.unstack(tf.shape(kernels))
+    beside_each_other = tf.reshape(kernels, [n_draws * n_out, n_in])
+    z = tf.matmul(beside_each_other, h, transpose_b=True)
     return tf.reshape(z, [n_draws, n_out, -1])

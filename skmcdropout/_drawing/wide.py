@@ -14,8 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from skmcdropout._drawing.thinned import ChainDraws, kept_indices
-from skmcdropout._networks.outputs import softmax
+from skmcdropout._drawing.masked_chain import MaskedChain, kept_indices, probabilities
 
 
 class _Structure(NamedTuple):
@@ -32,8 +31,8 @@ class WideDraws:
     A group holds about `group_floats` floats.
     """
 
-    def __init__(self, draws: ChainDraws, group_floats: int, n_rows: int) -> None:
-        layers, masks = draws.chain.layers, draws.masks
+    def __init__(self, draws: MaskedChain, group_floats: int, n_rows: int) -> None:
+        layers, masks = draws.layers, draws.masks
         is_masked = tuple(mask is not None for mask in masks)
         pairs = zip(is_masked, [*is_masked[1:], False], strict=True)
         is_thinned = tuple(masked and after for masked, after in pairs)
@@ -52,17 +51,15 @@ class WideDraws:
         self._weights = keras.tree.map_structure(
             tf.constant,
             (
-                draws.chain.scale,
-                draws.chain.shift,
+                draws.scale,
+                draws.shift,
                 [layer.kernel for layer in layers],
                 [layer.bias for layer in layers],
             ),
         )
         self._masks = [tf.constant(mask) for mask in by_layer]
         self._kept = [tf.constant(indices, tf.int32) for indices in kept]
-        self._structure = _Structure(
-            tuple(layer.activation for layer in layers), is_masked, is_thinned
-        )
+        self._structure = _Structure(draws.activations, is_masked, is_thinned)
         width = max(len(layer.bias) for layer in layers)
         n_group = group_floats // max(draws.floats, n_rows * width)
         self._n_group, self._n_draws = max(1, n_group), draws.n_draws
@@ -82,7 +79,6 @@ class WideDraws:
 @cache
 def _compiled(structure: _Structure) -> Any:
     functions = [keras.activations.get(name) for name in structure.activations[:-1]]
-    functions.append(lambda z: softmax(tf.transpose(z, [0, 2, 1]), axis=1))
 
     def forward(
         x: tf.Tensor,
@@ -93,7 +89,7 @@ def _compiled(structure: _Structure) -> Any:
         masks: Sequence[tf.Tensor],
         kept: Sequence[tf.Tensor],
     ) -> Any:
-        h = (x * scale + shift)[None]
+        z = (x * scale + shift)[None]
         next_mask, next_kept = iter(masks), iter(kept)
         came_in = None
         for i, (kernel, bias) in enumerate(zip(kernels, biases, strict=True)):
@@ -105,8 +101,9 @@ def _compiled(structure: _Structure) -> Any:
                 came_in = go_on
                 if go_on is not None:
                     bias = tf.gather(bias, go_on)[:, None, :]
-            h = functions[i](tf.matmul(h, kernel, transpose_b=is_transposed) + bias)
-        return h
+            h = functions[i - 1](z) if i else z
+            z = tf.matmul(h, kernel, transpose_b=is_transposed) + bias
+        return probabilities(tf.transpose(z, [0, 2, 1]), structure.activations[-1])
 
     def spec(rank: int, dtype: Any = tf.float32) -> tf.TensorSpec:
         return tf.TensorSpec([None] * rank, dtype)

@@ -1,0 +1,65 @@
+"""A chain of Dense layers and the masks of its draws."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from skmcdropout._networks.folded_chain import Affine, Chain
+from skmcdropout._networks.outputs import softmax
+from skmcdropout._utils.arrays import Floats
+
+
+class MaskedChain:
+    """The draws of a chain: `masks`, one per layer with a positive rate, or none.
+
+    With two classes the last layer has one unit: softmax((a, b)) is sigmoid(b - a).
+    """
+
+    def __init__(self, chain: Chain, masks: Sequence[Floats]) -> None:
+        given = iter(masks)
+        layers = chain.layers
+        self.masks = [next(given) if masks and la.rate else None for la in layers]
+        self.n_draws = len(masks[0]) if masks else 1
+        self.n_classes = len(layers[-1].bias)
+        self.scale, self.shift = chain.scale, chain.shift
+        self.layers = [*layers[:-1], _with_one_logit(layers[-1])]
+        is_drawn = [mask is not None for mask in self.masks]
+        #: How many layers come before the first that is drawn, or before the last.
+        self.n_shared = is_drawn.index(True) if masks else len(layers) - 1
+        #: Floats of one draw's weights, were nothing left out.
+        self.floats = sum(
+            layer.kernel.size for layer in layers[self.n_shared :] if masks
+        )
+
+    @property
+    def activations(self) -> tuple[str, ...]:
+        """Names, by layer."""
+        return tuple(layer.activation for layer in self.layers)
+
+
+def kept_indices(mask: Floats) -> NDArray[np.intp]:
+    """Indices of the units each draw keeps, filled up with dropped ones."""
+    n_kept = np.count_nonzero(mask, axis=1).max()
+    return np.argsort(mask == 0, axis=1, kind="stable")[:, :n_kept]
+
+
+def probabilities(z: tf.Tensor, activation: str) -> tf.Tensor:
+    """Of all classes, (n_draws, n_classes, rows), from the last layer's ``Wh + b``."""
+    if activation == "softmax":
+        return softmax(z, axis=1)
+    return 1 / (1 + tf.exp(tf.concat([z, -z], axis=1)))
+
+
+def _with_one_logit(last: Affine) -> Affine:
+    if len(last.bias) != 2:
+        return last
+    kernel, bias = last.kernel, last.bias
+    return last._replace(
+        kernel=kernel[:, 1:] - kernel[:, :1],
+        bias=bias[1:] - bias[:1],
+        activation="sigmoid",
+    )
