@@ -94,7 +94,8 @@ def _without_negative_zeros(array: Floats) -> Floats:
     """The array with 0.0 for -0.0, so that equal rows are the same row to a network."""
     if array.dtype.kind != "f":
         return array
-    has_other = np.signbit(array[array == 0]).any()
+    integers = np.dtype(f"i{array.itemsize}")
+    has_other = (array.view(integers) == np.iinfo(integers).min).any()
     return array + array.dtype.type(0) if has_other else array
 
 
