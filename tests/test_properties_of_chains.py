@@ -1,5 +1,7 @@
 """Thinned chains of any shape against products of masked rows in double precision."""
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from skmcdropout._drawing import chain_engine, chunks, thinned
-from skmcdropout._drawing.chain_engine import ChainEngine, Tail
+from skmcdropout._drawing.chain_engine import ChainDraws, ChainEngine, Tail
 from skmcdropout._drawing.masks import dropout_masks
 from skmcdropout._drawing.wide import WideDraws
 from skmcdropout._networks.folded_chain import Affine, Chain
@@ -103,6 +105,30 @@ def test_a_thinned_chain_gives_the_products_of_masked_rows(
     summary = from_summary(mean, *measures)
     for name in ("predictive_entropy", "expected_entropy"):
         assert_allclose(summary[name], MEASURES[name](expected), atol=2e-4)
+
+
+@pytest.mark.parametrize("n_rows", [1, 40])
+def test_all_draws_may_drop_a_whole_layer(n_rows):
+    rng = np.random.RandomState(0)
+    widths = [5, 2, 4, 3]
+    layers = [
+        Affine(
+            rng.normal(size=shape).astype(np.float32),
+            rng.normal(size=shape[1]).astype(np.float32),
+            "tanh",
+            0.5,
+        )
+        for shape in itertools.pairwise(widths)
+    ]
+    layers[-1] = layers[-1]._replace(activation="softmax")
+    scale, shift = rng.normal(size=(2, 5)).astype(np.float32)
+    chain, X = Chain(scale, shift, layers), rng.normal(size=(n_rows, 5))
+    masks = [np.full((3, width), 2.0, np.float32) for width in widths[:-1]]
+    masks[1][...] = 0
+    engine = ChainEngine(lambda: Tail(chain))
+    X = X.astype(np.float32)
+    (found,) = engine.draw(ChainDraws(chain, masks), X, "draws")
+    assert_allclose(found, masked_products(chain, X, masks), atol=1e-6)
 
 
 @settings(max_examples=15)

@@ -38,8 +38,9 @@ from skmcdropout._utils.arrays import Floats
 #: Largest set of thinned weights, in floats (64 MB); they are kept between predictions.
 THINNED_FLOATS = 2**24
 
-#: Rows at a time, at most, where weights are thinned anew.
-BLOCK_ROWS = 2016
+#: Rows at a time, at most, where weights are thinned anew, and floats of all their
+#: probabilities (64 MB).
+BLOCK_ROWS, RESULT_FLOATS = 2016, 2**24
 
 #: From this many rows on, it pays to thin weights that are too large to be kept.
 MANY_ROWS = 128
@@ -68,7 +69,7 @@ class ChainDraws(MaskedChain):
 
 def choose_way(draws: ChainDraws, n_rows: int) -> Literal["thinned", "beside", "wide"]:
     """How to draw for so many rows."""
-    if draws.n_draws * draws.floats <= THINNED_FLOATS:
+    if draws.floats <= THINNED_FLOATS:
         return "thinned"
     return "beside" if n_rows < MANY_ROWS else "wide"
 
@@ -135,7 +136,8 @@ class ChainEngine:
         self, draws: ChainDraws, table: NDArray[Any], wanted: Wanted, show: bool
     ) -> tuple[Floats, ...]:
         """Draws whose thinned weights are too large to be kept."""
-        wide = WideDraws(draws, THINNED_FLOATS, BLOCK_ROWS)
+        n_block = min(BLOCK_ROWS, RESULT_FLOATS // (draws.n_draws * draws.n_classes))
+        wide = WideDraws(draws, THINNED_FLOATS, n_block)
         n_head = chunk_rows(self._head_floats)
         reduced = compiled_results(wanted, draws.n_classes)
 
@@ -144,7 +146,7 @@ class ChainEngine:
             pieces = [self._after_head(rows[i : i + n_head]) for i in starts]
             return reduced(wide.probabilities(tf.concat(pieces, axis=0), tell))
 
-        return over_chunks(table, BLOCK_ROWS, run, wanted, show, self._fill)
+        return over_chunks(table, n_block, run, wanted, show, self._fill)
 
     @property
     def _fill(self) -> int:

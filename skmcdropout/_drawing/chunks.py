@@ -47,12 +47,12 @@ def over_chunks(
 ) -> tuple[Floats, ...]:
     """Results of `run` on about `n_chunk` rows of `X` at a time, put together.
 
-    Chunks are filled up to a multiple of `fill` rows, or to few. `run` may tell which
-    share of its rows is done, for the bar that `show` asks for.
+    Chunks are filled up to a multiple of `fill` rows, if there is room, or of few.
+    `run` may tell which share of its rows is done, for the bar that `show` asks for.
     """
-    n_chunk = n_chunk // fill * fill or FEW_ROWS
-    is_few = min(len(X), n_chunk) <= FEW_ROWS
-    multiple = 1 if len(X) == 1 else FEW_ROWS if is_few else fill
+    fill = fill if n_chunk >= fill else FEW_ROWS
+    n_chunk = max(n_chunk // fill * fill, FEW_ROWS)
+    multiple = 1 if len(X) == 1 else FEW_ROWS if len(X) <= FEW_ROWS else fill
     row_axis = 1 if wanted == "draws" else 0
     results: tuple[Floats, ...] = ()
     with ProgressBar(len(X), show) as bar:

@@ -22,6 +22,7 @@ class MaskedChain:
     def __init__(self, chain: Chain, masks: Sequence[Floats]) -> None:
         given = iter(masks)
         layers = chain.layers
+        # Without masks nothing is dropped: there is one draw.
         self.masks = [next(given) if masks and la.rate else None for la in layers]
         self.n_draws = len(masks[0]) if masks else 1
         self.n_classes = len(layers[-1].bias)
@@ -30,10 +31,22 @@ class MaskedChain:
         is_drawn = [mask is not None for mask in self.masks]
         #: How many layers come before the first that is drawn, or before the last.
         self.n_shared = is_drawn.index(True) if masks else len(layers) - 1
-        #: Floats of one draw's weights, were nothing left out.
-        self.floats = sum(
-            layer.kernel.size for layer in layers[self.n_shared :] if masks
-        )
+
+    @property
+    def floats(self) -> int:
+        """Of the weights of all draws, where masks are multiplied in."""
+        n_floats, n_kept = 0, None
+        for layer, mask, after in zip(
+            self.layers, self.masks, [*self.masks[1:], None], strict=True
+        ):
+            n_in, n_out = layer.kernel.shape
+            if mask is None:
+                n_kept = None
+                continue
+            n_in = n_in if n_kept is None else n_kept
+            n_kept = None if after is None else np.count_nonzero(after, axis=1).max()
+            n_floats += n_in * (n_out if n_kept is None else n_kept)
+        return n_floats * self.n_draws
 
     @property
     def activations(self) -> tuple[str, ...]:

@@ -36,9 +36,9 @@ class Structure(NamedTuple):
 class Weights(NamedTuple):
     """Those of a group of draws.
 
-    Before the first dropout a kernel has shape (n_in, n_out) and a bias (n_out,); from
-    there on (n_draws or 1, n_out, n_in), its masks multiplied in, and (n_draws, n_out)
-    or (n_out,).
+    Before the first dropout a kernel has shape (n_in, n_out). From there on it has
+    shape (n_draws, n_out, n_in), its masks multiplied in, or (1, n_out, n_in) where it
+    has none. A bias has shape (n_out,), or (n_draws, n_out) where units are left out.
     """
 
     scale: tf.Tensor
@@ -162,4 +162,4 @@ def _first_drawn(kernels: tf.Tensor, h: tf.Tensor) -> Any:
     n_draws, n_out, n_in = tf.unstack(tf.shape(kernels))
     beside_each_other = tf.reshape(kernels, [n_draws * n_out, n_in])
     z = tf.matmul(beside_each_other, h, transpose_b=True)
-    return tf.reshape(z, [n_draws, n_out, -1])
+    return tf.reshape(z, [n_draws, n_out, tf.shape(h)[0]])  # n_out can be 0

@@ -61,7 +61,7 @@ class WideDraws:
         self._kept = [tf.constant(indices, tf.int32) for indices in kept]
         self._structure = _Structure(draws.activations, is_masked, is_thinned)
         width = max(len(layer.bias) for layer in layers)
-        n_group = group_floats // max(draws.floats, n_rows * width)
+        n_group = group_floats // max(draws.floats // draws.n_draws, n_rows * width, 1)
         self._n_group, self._n_draws = max(1, n_group), draws.n_draws
 
     def probabilities(self, h: tf.Tensor, tell: Callable[[float], None]) -> Any:

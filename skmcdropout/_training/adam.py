@@ -30,21 +30,22 @@ def is_plain_adam(optimizer: keras.Optimizer) -> bool:
     return (
         type(optimizer) is keras.optimizers.Adam
         and isinstance(config["learning_rate"], float)
-        and config["beta_2"] < 1
+        and np.float32(config["beta_2"]) < 1
         and all(config.get(name) == value for name, value in _OFF.items())
     )
 
 
 class Adam:
-    """Keras's Adam, its learning rate apart.
+    """Keras's Adam, but for the learning rate, which is given to each step.
 
     The moments are kept as sums, their factors 1 - beta left out: two passes fewer.
     """
 
     def __init__(self, optimizer: keras.Optimizer, size: int) -> None:
         config = optimizer.get_config()
-        self._beta_1 = float(config["beta_1"])
-        self._beta_2 = float(config["beta_2"])
+        # Rounded as they are multiplied by, so that the factors are those of the sums.
+        self._beta_1 = float(np.float32(config["beta_1"]))
+        self._beta_2 = float(np.float32(config["beta_2"]))
         self._epsilon = float(config["epsilon"])
         self._first = np.zeros(size, np.float32)
         self._second = np.zeros(size, np.float32)

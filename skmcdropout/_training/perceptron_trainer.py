@@ -41,6 +41,8 @@ class PerceptronTrainer(Trainer):
     Masks and order of the rows of an epoch come of the seed and its number alone.
     """
 
+    unwatched_rows = 20_000
+
     def __init__(
         self, spec: Perceptron, optimizer: keras.Optimizer, is_seen: bool
     ) -> None:
@@ -78,6 +80,7 @@ class PerceptronTrainer(Trainer):
             self._adam.state = remembered
             if fixed_learning_rate(optimizer) == progress.learning_rate:
                 self.optimizer.learning_rate = float(learning_rate)
+        self._first_rate = float(self.optimizer.learning_rate)
 
     def show(self) -> None:
         """Let callbacks look at the network."""
@@ -122,7 +125,9 @@ class PerceptronTrainer(Trainer):
             return self._step(epoch, batch, self._learning_rate())
 
     def _learning_rate(self) -> float:
-        """What the optimizer has, where callbacks see and set it."""
+        """What the optimizer has; only callbacks can set it."""
+        if self.network is None:
+            return self._first_rate
         return float(self.optimizer.learning_rate)
 
     def _step(self, epoch: int, batch: int, learning_rate: float) -> float:
