@@ -146,6 +146,7 @@ def test_adam_is_that_of_keras(config):
     "optimizer",
     [
         keras.optimizers.Adam(amsgrad=True),
+        keras.optimizers.Adam(beta_1=1 - 1e-9),
         keras.optimizers.Adam(beta_2=1 - 1e-9),
         keras.optimizers.Adam(clipnorm=1.0),
         keras.optimizers.Adam(weight_decay=0.1),

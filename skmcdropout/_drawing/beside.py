@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from skmcdropout._drawing.masked_chain import MaskedChain, probabilities
+from skmcdropout._drawing.masked_chain import MaskedChain, probabilities, spec
 from skmcdropout._drawing.results import Wanted, results
 
 
@@ -23,14 +23,8 @@ class BesideDraws:
     """
 
     def __init__(self, draws: MaskedChain) -> None:
-        arrays: tuple[Any, ...] = (
-            draws.scale,
-            draws.shift,
-            [layer.kernel for layer in draws.layers],
-            [layer.bias for layer in draws.layers],
-            [mask[:, None, :] for mask in draws.masks if mask is not None],
-        )
-        self._weights = keras.tree.map_structure(tf.constant, arrays)
+        masks = [m[:, None, :] for m in draws.masks if m is not None]
+        self._weights = (*draws.tensors(), [tf.constant(mask) for mask in masks])
         self._is_masked = tuple(mask is not None for mask in draws.masks)
         self._activations = draws.activations
         widths = [len(draws.scale), *(len(layer.bias) for layer in draws.layers)]
@@ -66,9 +60,6 @@ def _compiled(
                 h = h * next(next_mask)
             z = tf.matmul(h, kernel) + biases[i]
         return results(probabilities(tf.transpose(z, [0, 2, 1]), final), wanted)
-
-    def spec(rank: int) -> tf.TensorSpec:
-        return tf.TensorSpec([None] * rank, tf.float32)
 
     n_layers = len(activations)
     function = tf.function(forward, autograph=False)

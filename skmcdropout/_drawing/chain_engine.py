@@ -1,8 +1,9 @@
 """Draws of a chain of Dense layers, in one of three ways.
 
-Thinned: masks are multiplied into the weights once, and kept. Where that is too large:
-beside, masks are multiplied into the activations of few rows; or wide, the weights of
-many rows are thinned anew for each block of them.
+Thinned: masks are multiplied into the weights once, and kept; with these a row alone
+is computed in NumPy. Where that is too large: beside, masks are multiplied into the
+activations of few rows; or wide, the weights of many rows are thinned anew for each
+block of them.
 """
 
 from __future__ import annotations

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
@@ -32,7 +35,7 @@ class MaskedChain:
         #: How many layers come before the first that is drawn, or before the last.
         self.n_shared = is_drawn.index(True) if masks else len(layers) - 1
 
-    @property
+    @cached_property
     def floats(self) -> int:
         """Of the weights of all draws, where masks are multiplied in."""
         n_floats, n_kept = 0, None
@@ -44,9 +47,19 @@ class MaskedChain:
                 n_kept = None
                 continue
             n_in = n_in if n_kept is None else n_kept
-            n_kept = None if after is None else np.count_nonzero(after, axis=1).max()
+            n_kept = None if after is None else most_kept(after)
             n_floats += n_in * (n_out if n_kept is None else n_kept)
         return n_floats * self.n_draws
+
+    def tensors(self) -> tuple[Any, ...]:
+        """Scale, shift, kernels and biases, with nothing of the masks in them."""
+        arrays = (
+            self.scale,
+            self.shift,
+            [layer.kernel for layer in self.layers],
+            [layer.bias for layer in self.layers],
+        )
+        return keras.tree.map_structure(tf.constant, arrays)
 
     @property
     def activations(self) -> tuple[str, ...]:
@@ -54,10 +67,19 @@ class MaskedChain:
         return tuple(layer.activation for layer in self.layers)
 
 
+def spec(rank: int, dtype: Any = tf.float32) -> tf.TensorSpec:
+    """Of a tensor of any shape with so many axes."""
+    return tf.TensorSpec([None] * rank, dtype)
+
+
+def most_kept(mask: Floats) -> int:
+    """The largest number of units that a draw keeps."""
+    return int(np.count_nonzero(mask, axis=1).max())
+
+
 def kept_indices(mask: Floats) -> NDArray[np.intp]:
     """Indices of the units each draw keeps, filled up with dropped ones."""
-    n_kept = np.count_nonzero(mask, axis=1).max()
-    return np.argsort(mask == 0, axis=1, kind="stable")[:, :n_kept]
+    return np.argsort(mask == 0, axis=1, kind="stable")[:, : most_kept(mask)]
 
 
 def probabilities(z: tf.Tensor, activation: str) -> tf.Tensor:

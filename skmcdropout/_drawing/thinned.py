@@ -15,7 +15,12 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from skmcdropout._drawing.masked_chain import MaskedChain, kept_indices, probabilities
+from skmcdropout._drawing.masked_chain import (
+    MaskedChain,
+    kept_indices,
+    probabilities,
+    spec,
+)
 from skmcdropout._drawing.results import Wanted, compiled_results, results
 from skmcdropout._networks.folded_chain import Affine
 from skmcdropout._utils.arrays import Floats
@@ -142,9 +147,6 @@ def compiled_pass(structure: Structure, wanted: Wanted | None) -> Any:
             z = tf.matmul(kernels[i], functions[i - 1](z)) + biases[i][..., None]
         p = probabilities(z, final)
         return (p,) if wanted is None else results(p, wanted)
-
-    def spec(rank: int) -> tf.TensorSpec:
-        return tf.TensorSpec([None] * rank, tf.float32)
 
     signature = [
         spec(2),

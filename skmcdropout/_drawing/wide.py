@@ -14,7 +14,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from skmcdropout._drawing.masked_chain import MaskedChain, kept_indices, probabilities
+from skmcdropout._drawing.masked_chain import (
+    MaskedChain,
+    kept_indices,
+    probabilities,
+    spec,
+)
 
 
 class _Structure(NamedTuple):
@@ -48,15 +53,7 @@ class WideDraws:
                 mask = np.take_along_axis(mask, next(came_in), axis=1)
             if mask is not None:
                 by_layer.append(mask)
-        self._weights = keras.tree.map_structure(
-            tf.constant,
-            (
-                draws.scale,
-                draws.shift,
-                [layer.kernel for layer in layers],
-                [layer.bias for layer in layers],
-            ),
-        )
+        self._weights = draws.tensors()
         self._masks = [tf.constant(mask) for mask in by_layer]
         self._kept = [tf.constant(indices, tf.int32) for indices in kept]
         self._structure = _Structure(draws.activations, is_masked, is_thinned)
@@ -104,9 +101,6 @@ def _compiled(structure: _Structure) -> Any:
             h = functions[i - 1](z) if i else z
             z = tf.matmul(h, kernel, transpose_b=is_transposed) + bias
         return probabilities(tf.transpose(z, [0, 2, 1]), structure.activations[-1])
-
-    def spec(rank: int, dtype: Any = tf.float32) -> tf.TensorSpec:
-        return tf.TensorSpec([None] * rank, dtype)
 
     n_layers = len(structure.activations)
     function = tf.function(forward, autograph=False)

@@ -30,7 +30,7 @@ def is_plain_adam(optimizer: keras.Optimizer) -> bool:
     return (
         type(optimizer) is keras.optimizers.Adam
         and isinstance(config["learning_rate"], float)
-        and np.float32(config["beta_2"]) < 1
+        and np.float32(max(config["beta_1"], config["beta_2"])) < 1
         and all(config.get(name) == value for name, value in _OFF.items())
     )
 
