@@ -260,7 +260,7 @@ def test_scorers_go_where_scorers_go(iris):
         scores["test_accuracy_at_coverage"], 1 + scores["test_neg_risk_at_coverage"]
     )
     scorer = pickle.loads(pickle.dumps(make_uncertainty_scorer()))
-    assert repr(scorer) == "make_uncertainty_scorer('neg_aurc', 'predictive_entropy')"
+    assert repr(scorer) == "make_uncertainty_scorer('neg_aurc')"
     importance = permutation_importance(
         classifier.fit(X, y), X, y, scoring=scorer, n_repeats=2, random_state=0
     )

@@ -14,7 +14,8 @@ from hypothesis.extra import numpy as hnp
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skmcdropout import metrics, uncertainty
-from skmcdropout.uncertainty import MEASURES
+from skmcdropout._utils import gaussian_mixture
+from skmcdropout.uncertainty import MEASURES, REGRESSION_MEASURES
 
 pytestmark = pytest.mark.slow
 
@@ -145,6 +146,31 @@ def test_a_measure_by_another_name_is_told_its_name(asked, meant):
     assert str(e.value).endswith(f"Did you mean {meant!r}?")
 
 
+@pytest.mark.parametrize(
+    ("asked", "meant"),
+    [
+        ("total", "total_std"),
+        ("Aleatoric", "aleatoric_std"),
+        ("epistemic", "epistemic_std"),
+        ("std", "total_std"),
+        ("predictive_std", "total_std"),
+        ("aleatoric std", "aleatoric_std"),
+    ],
+)
+def test_a_measure_of_numbers_by_another_name_is_told_its_name(asked, meant):
+    with pytest.raises(ValueError, match=r"one of \['aleatoric_std', 'epi") as e:
+        uncertainty.check_measures(["total_std", asked], REGRESSION_MEASURES)
+    assert str(e.value).endswith(f"Did you mean {meant!r}?")
+
+
+def test_measures_of_classes_are_none_of_numbers():
+    uncertainty.check_measures([*REGRESSION_MEASURES], REGRESSION_MEASURES)
+    with pytest.raises(ValueError, match="Got 'mutual_information' instead"):
+        uncertainty.check_measures(["mutual_information"], REGRESSION_MEASURES)
+    with pytest.raises(ValueError, match="Got 'total_std' instead"):
+        uncertainty.check_measures(["total_std"])
+
+
 def test_no_measure_at_all_is_refused():
     with pytest.raises(ValueError, match=r"at least one measure\. Got none"):
         uncertainty.check_measures([])
@@ -153,6 +179,89 @@ def test_no_measure_at_all_is_refused():
 def test_a_measure_that_resembles_none_gets_no_hint():
     with pytest.raises(ValueError, match=r"Got 'zzz' instead\.$"):
         uncertainty.check_measures(["zzz"])
+
+
+# Mixtures of Gaussians
+
+FINITE = st.floats(-100, 100, width=16)
+NOISE = st.one_of(
+    st.just(0.0), st.sampled_from([1e-9, 0.5]), st.floats(0, 50, width=16)
+)
+
+
+@st.composite
+def mixtures(draw, noise=NOISE):
+    """Values, means and standard deviations, many of them equal or zero."""
+    n_draws, n_rows = draw(st.tuples(st.integers(1, 5), st.integers(1, 3)))
+    shape = (n_draws, n_rows, *draw(st.sampled_from([(), (1,), (2,)])))
+    y = draw(hnp.arrays(np.float64, shape[1:], elements=FINITE))
+    means = draw(hnp.arrays(np.float64, shape, elements=FINITE))
+    return y, means, draw(hnp.arrays(np.float64, shape, elements=noise))
+
+
+@given(mixtures())
+def test_total_variance_is_aleatoric_plus_epistemic(mixture):
+    _, means, stds = mixture
+    total, aleatoric, epistemic = (
+        REGRESSION_MEASURES[name](means, stds)
+        for name in ("total_std", "aleatoric_std", "epistemic_std")
+    )
+    assert_allclose(total**2, aleatoric**2 + epistemic**2, rtol=1e-12)
+    for i in np.ndindex(total.shape):
+        draws = slice(None), *i
+        assert_allclose(epistemic[i], statistics.pstdev(means[draws]), atol=1e-12)
+        mean_square = statistics.fmean(stds[draws] ** 2)
+        assert_allclose(aleatoric[i], math.sqrt(mean_square), rtol=1e-12)
+
+
+@given(mixtures(), st.sampled_from([1e-9, 0.01, 0.25, 0.5, 0.8, 0.999]))
+def test_a_quantile_is_where_the_cdf_reaches_its_level(mixture, level):
+    _, means, stds = mixture
+    found = gaussian_mixture.quantiles(np.array([level]), means, stds)[..., 0]
+    a_little = 1e-9 * (1 + np.ptp(means, axis=0) + stds.max(axis=0))
+    at_most = gaussian_mixture.cdf(found - a_little, means, stds)
+    at_least = gaussian_mixture.cdf(found + a_little, means, stds)
+    assert (at_most <= level * (1 + 1e-12)).all()
+    assert (at_least >= level * (1 - 1e-12)).all()
+
+
+@given(mixtures())
+def test_quantiles_do_not_cross_and_follow_unit_and_origin(mixture):
+    _, means, stds = mixture
+    levels = np.array([0.05, 0.1, 0.5, 0.73, 0.95])
+    found = gaussian_mixture.quantiles(levels, means, stds)
+    spread = (1 + np.ptp(means, axis=0) + stds.max(axis=0))[..., None]
+    assert (np.diff(found) >= -1e-9 * spread).all()
+    moved = gaussian_mixture.quantiles(levels, 4 * means - 64, 4 * stds)
+    assert (abs(moved - (4 * found - 64)) <= 1e-8 * spread).all()
+
+
+@given(mixtures())
+def test_the_crps_of_a_mixture_is_at_most_the_mean_of_its_components(mixture):
+    y, means, stds = mixture
+    score = gaussian_mixture.crps(y, means, stds)
+    alone = [gaussian_mixture.crps(y, means[[t]], stds[[t]]) for t in range(len(means))]
+    assert (score >= 0).all()
+    assert (score <= np.mean(alone, axis=0) + 1e-9).all()
+
+
+@given(mixtures())
+def test_draws_count_whatever_their_order_and_number(mixture):
+    y, means, stds = mixture
+    twice = y, np.concatenate([means[::-1], means]), np.concatenate([stds[::-1], stds])
+    for function in (gaussian_mixture.crps, gaussian_mixture.cdf):
+        assert_allclose(function(*twice), function(*mixture), rtol=1e-9, atol=1e-12)
+
+
+@given(mixtures(noise=st.floats(0.25, 50, width=16)))
+def test_the_density_is_the_slope_of_the_cdf(mixture):
+    y, means, stds = mixture
+    assume(y.ndim == 1)
+    step = 1e-4
+    above = gaussian_mixture.cdf(y + step, means, stds)
+    slope = (above - gaussian_mixture.cdf(y - step, means, stds)) / (2 * step)
+    density = np.exp(gaussian_mixture.log_density(y, means, stds))
+    assert_allclose(density, slope, rtol=1e-4, atol=1e-9)
 
 
 # Metrics
@@ -225,6 +334,35 @@ def test_risk_at_a_coverage_is_the_mean_over_all_orders_of_ties(rows, part):
     assert_allclose(risk, float(sum(at) / len(at)), atol=1e-14)
     accuracy = metrics.accuracy_at_coverage(*rows, coverage=part / 24)
     assert_allclose(accuracy, 1 - risk, atol=1e-15)
+
+
+@st.composite
+def judged_values(draw):
+    """Whole values, predictions and uncertainties of a few rows, many of them equal."""
+    n = draw(st.integers(1, 6))
+    column = hnp.arrays(np.int64, n, elements=st.integers(-3, 3))
+    return tuple(draw(column) for _ in range(3))
+
+
+@given(judged_values(), st.integers(1, 24))
+def test_risks_of_values_are_means_over_all_orders_of_ties(rows, part):
+    true, predicted, values = rows
+    squared, n = (true - predicted) ** 2, len(values)
+    loss = {"loss": "squared_error"}
+    in_orders = [risks(squared, order) for order in orders(values)]
+    mean_risks = [float(sum(at) / len(at)) for at in zip(*in_orders, strict=True)]
+    area_found = metrics.aurc(*rows, **loss)
+    assert_allclose(area_found, statistics.fmean(mean_risks), atol=1e-13)
+    at = metrics.risk_at_coverage(*rows, coverage=part / 24, **loss)
+    assert_allclose(at, mean_risks[-(-n * part // 24) - 1], atol=1e-13)
+    least = min(area(squared, order) for order in orders([0] * n))
+    excess = metrics.excess_aurc(*rows, **loss)
+    assert excess >= 0
+    assert_allclose(excess, area_found - float(least), atol=1e-13)
+    coverage, risk, thresholds = metrics.risk_coverage_curve(*rows, **loss)
+    for c, r, t in zip(coverage, risk, thresholds, strict=True):
+        assert_allclose(c, (values <= t).mean())
+        assert_allclose(r, squared[values <= t].mean(), rtol=1e-14)
 
 
 @pytest.mark.parametrize("coverage", [-0.1, 0.0, 1.0000001, np.nan])

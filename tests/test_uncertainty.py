@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 
 from skmcdropout import uncertainty
-from skmcdropout.uncertainty import MEASURES, from_summary
+from skmcdropout.uncertainty import MEASURES, REGRESSION_MEASURES, from_summary
 
 N_DRAWS, N_ROWS, N_CLASSES = 7, 5, 3
 
@@ -132,3 +132,81 @@ def test_logits_and_mixed_up_axes_are_refused(draws):
     for wrong in (np.log(draws), draws.transpose(2, 0, 1)):
         with pytest.raises(ValueError, match="must hold probabilities"):
             uncertainty.expected_entropy(wrong)
+
+
+# Of numbers
+
+N_OUTPUTS = 2
+rng = np.random.RandomState(0)
+MEANS = rng.normal(size=(N_DRAWS, N_ROWS, N_OUTPUTS))
+STDS = rng.gamma(1, size=MEANS.shape)
+
+
+def test_measures_of_numbers_by_hand():
+    means, stds = [[5.0, 1.0], [11.0, 1.0]], [[1.0, 0.0], [7.0, 2.0]]
+    assert_allclose(uncertainty.epistemic_std(means), [3, 0])
+    assert_allclose(uncertainty.aleatoric_std(means, stds), [5, np.sqrt(2)])
+    assert_allclose(uncertainty.total_std(means, stds), [np.sqrt(34), np.sqrt(2)])
+
+
+@pytest.mark.parametrize("name", REGRESSION_MEASURES)
+def test_one_number_a_row_and_output(name):
+    measure = REGRESSION_MEASURES[name]
+    found = measure(MEANS, STDS)
+    assert found.shape == (N_ROWS, N_OUTPUTS)
+    assert measure(MEANS[..., 0], 1.0).shape == (N_ROWS,)
+    alone = [measure(MEANS[:, [i], 1], STDS[:, [i], 1])[0] for i in range(N_ROWS)]
+    assert_allclose(found[:, 1], alone, rtol=1e-12)
+    assert_allclose(measure(MEANS[::-1], STDS[::-1]), found, rtol=1e-12)
+    assert_allclose(measure(1000 * MEANS, 1000 * STDS), 1000 * found, rtol=1e-12)
+
+
+def test_the_total_variance_is_that_of_the_mixture():
+    """Of points that stand one standard deviation below and above each mean."""
+    points = np.concatenate([MEANS - STDS, MEANS + STDS])
+    assert_allclose(uncertainty.total_std(MEANS, STDS), points.std(axis=0), rtol=1e-12)
+
+
+def test_draws_that_agree_have_exactly_no_epistemic_std():
+    same = np.full((N_DRAWS, N_ROWS), 0.1)
+    assert_array_equal(uncertainty.epistemic_std(same, 0.3), 0)
+    assert_allclose(uncertainty.total_std(same, 0.3), 0.3, rtol=1e-12)
+
+
+def test_draws_without_noise_have_no_aleatoric_std():
+    assert_array_equal(uncertainty.aleatoric_std(MEANS, 0.0), 0)
+    epistemic = uncertainty.epistemic_std(MEANS)
+    assert_array_equal(uncertainty.total_std(MEANS, 0.0), epistemic)
+
+
+def test_large_means_keep_the_digits_of_their_spread():
+    shifted = uncertainty.epistemic_std(1e9 + MEANS)
+    assert_allclose(shifted, uncertainty.epistemic_std(MEANS), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", REGRESSION_MEASURES)
+def test_standard_deviations_of_outputs_are_broadcast(name):
+    measure = REGRESSION_MEASURES[name]
+    full = np.broadcast_to([1.0, 3.0], MEANS.shape)
+    assert_array_equal(measure(MEANS, [1.0, 3.0]), measure(MEANS, full))
+
+
+@pytest.mark.parametrize("name", REGRESSION_MEASURES)
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"means": [1.0, 2.0]},
+            r"means must be .*\(n_draws, n_rows\).* Got shape \(2,\)",
+        ),
+        ({"means": np.ones((2, 0))}, r"means must be a non-empty.* Got shape \(2, 0\)"),
+        ({"means": [[np.inf]]}, "means must be finite"),
+        ({"stds": [1.0]}, r"stds must be a number or of the shape .*Got shape \(1,\)"),
+        ({"stds": -0.5}, r"stds must be finite and at least 0\. Got -0.5 instead"),
+        ({"stds": [[1.0], [np.inf]]}, r"stds must be finite .* Got inf instead"),
+    ],
+)
+def test_what_is_no_mixture_is_refused(name, change, message):
+    arguments = {"means": [[1.0], [2.0]], "stds": 1.0, **change}
+    with pytest.raises(ValueError, match=message):
+        REGRESSION_MEASURES[name](**arguments)

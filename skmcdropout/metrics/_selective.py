@@ -14,22 +14,29 @@ Floats = NDArray[np.float64]
 
 
 def risk_coverage_curve(
-    y_true: ArrayLike, y_pred: ArrayLike, uncertainty: ArrayLike
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    uncertainty: ArrayLike,
+    *,
+    loss: str = "zero_one",
 ) -> tuple[Floats, Floats, Floats]:
-    """Error rate among the rows that are at most so uncertain, for each threshold.
+    """Mean loss among the rows that are at most so uncertain, for each threshold.
 
     Someone who lets a model decide only where it is certain enough can read here what
-    share of the rows it decides (coverage), and how often it is wrong there (risk). The
-    curve of a good uncertainty stays low until late.
+    share of the rows it decides (coverage), and how often or how far it is wrong there
+    (risk). The curve of a good uncertainty stays low until late.
 
     Parameters
     ----------
-    y_true : array-like of shape (n_rows,)
-        True labels.
-    y_pred : array-like of shape (n_rows,)
-        Predicted labels.
+    y_true : array-like of shape (n_rows,) or (n_rows, n_outputs)
+        True labels, or true values for the squared error.
+    y_pred : array-like of shape (n_rows,) or (n_rows, n_outputs)
+        Predicted labels or values.
     uncertainty : array-like of shape (n_rows,)
         Higher = less certain.
+    loss : {"zero_one", "squared_error"}, default="zero_one"
+        Loss of a row: 1 for a wrong label, or the squared error of a value, the mean of
+        it over outputs.
 
     Returns
     -------
@@ -37,7 +44,8 @@ def risk_coverage_curve(
         Share of the rows with an uncertainty of at most the threshold, in (0, 1],
         increasing.
     risk : ndarray of shape (n_thresholds,)
-        Share of wrong predictions among these, in [0, 1]; the last is the error rate.
+        Mean loss among these: the share of wrong labels, in [0, 1], or the mean squared
+        error, in squared units of y. The last is that of all rows.
     thresholds : ndarray of shape (n_thresholds,)
         The distinct uncertainties, increasing.
 
@@ -54,34 +62,43 @@ def risk_coverage_curve(
     >>> coverage.tolist(), risk.tolist()
     ([0.25, 0.5, 0.75, 1.0], [0.0, 0.0, 0.0, 0.25])
     """
-    wrong, values = _errors(y_true, y_pred, uncertainty)
+    losses, values = losses_of(y_true, y_pred, uncertainty, loss)
     thresholds, inverse = np.unique(values, return_inverse=True)
     n_kept = np.bincount(inverse).cumsum()
-    n_wrong = np.bincount(inverse, weights=wrong).cumsum()
-    return n_kept / len(values), n_wrong / n_kept, thresholds
+    total = np.bincount(inverse, weights=losses).cumsum()
+    return n_kept / len(values), total / n_kept, thresholds
 
 
-def aurc(y_true: ArrayLike, y_pred: ArrayLike, uncertainty: ArrayLike) -> float:
+def aurc(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    uncertainty: ArrayLike,
+    *,
+    loss: str = "zero_one",
+) -> float:
     """Area under the risk-coverage curve: the mean risk over all coverages.
 
-    0 for a model without errors. An uncertainty that says nothing gives the error rate
+    0 for a model without errors. An uncertainty that says nothing gives the mean loss
     of the model; the lower, the more errors stand among the uncertain rows. It
     measures model and uncertainty together: see `excess_aurc`.
 
     Parameters
     ----------
-    y_true : array-like of shape (n_rows,)
-        True labels.
-    y_pred : array-like of shape (n_rows,)
-        Predicted labels.
+    y_true : array-like of shape (n_rows,) or (n_rows, n_outputs)
+        True labels, or true values for the squared error.
+    y_pred : array-like of shape (n_rows,) or (n_rows, n_outputs)
+        Predicted labels or values.
     uncertainty : array-like of shape (n_rows,)
         Higher = less certain.
+    loss : {"zero_one", "squared_error"}, default="zero_one"
+        Loss of a row: 1 for a wrong label, or the squared error of a value, the mean of
+        it over outputs.
 
     Returns
     -------
     area : float
-        ``mean(errors among the i least uncertain rows / i for i = 1, ..., n_rows)``, in
-        [0, 1].
+        ``mean(losses of the i least uncertain rows / i for i = 1, ..., n_rows)``; in
+        [0, 1] for labels, in squared units of y for the squared error.
 
     References
     ----------
@@ -94,28 +111,37 @@ def aurc(y_true: ArrayLike, y_pred: ArrayLike, uncertainty: ArrayLike) -> float:
     >>> aurc([0, 1, 1, 0], [0, 1, 1, 1], [1, 2, 3, 4])
     0.0625
     """
-    return float(_risks(y_true, y_pred, uncertainty).mean())
+    return float(_risks(*losses_of(y_true, y_pred, uncertainty, loss)).mean())
 
 
-def excess_aurc(y_true: ArrayLike, y_pred: ArrayLike, uncertainty: ArrayLike) -> float:
-    """By how much `aurc` is above that of a perfect order, all errors last.
+def excess_aurc(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    uncertainty: ArrayLike,
+    *,
+    loss: str = "zero_one",
+) -> float:
+    """By how much `aurc` is above that of a perfect order, the largest losses last.
 
     0 for a perfect order of the rows, whatever the accuracy. It still grows with the
-    error rate: compare it for models of about the same accuracy.
+    losses: compare it for models of about the same accuracy.
 
     Parameters
     ----------
-    y_true : array-like of shape (n_rows,)
-        True labels.
-    y_pred : array-like of shape (n_rows,)
-        Predicted labels.
+    y_true : array-like of shape (n_rows,) or (n_rows, n_outputs)
+        True labels, or true values for the squared error.
+    y_pred : array-like of shape (n_rows,) or (n_rows, n_outputs)
+        Predicted labels or values.
     uncertainty : array-like of shape (n_rows,)
         Higher = less certain.
+    loss : {"zero_one", "squared_error"}, default="zero_one"
+        Loss of a row: 1 for a wrong label, or the squared error of a value, the mean of
+        it over outputs.
 
     Returns
     -------
     excess : float
-        In [0, 1].
+        In [0, 1] for labels, in squared units of y for the squared error.
 
     References
     ----------
@@ -128,30 +154,39 @@ def excess_aurc(y_true: ArrayLike, y_pred: ArrayLike, uncertainty: ArrayLike) ->
     >>> excess_aurc([0, 1, 1, 0], [0, 1, 1, 1], [1, 2, 3, 4])
     0.0
     """
-    wrong, _ = _errors(y_true, y_pred, uncertainty)
-    return aurc(y_true, y_pred, uncertainty) - aurc(y_true, y_pred, wrong)
+    losses, values = losses_of(y_true, y_pred, uncertainty, loss)
+    excess = _risks(losses, values).mean() - _risks(losses, losses).mean()
+    return max(0.0, float(excess))
 
 
 def risk_at_coverage(
-    y_true: ArrayLike, y_pred: ArrayLike, uncertainty: ArrayLike, coverage: float = 0.9
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    uncertainty: ArrayLike,
+    coverage: float = 0.9,
+    *,
+    loss: str = "zero_one",
 ) -> float:
-    """Error rate among the least uncertain rows, a share `coverage` of all.
+    """Mean loss among the least uncertain rows, a share `coverage` of all.
 
     Parameters
     ----------
-    y_true : array-like of shape (n_rows,)
-        True labels.
-    y_pred : array-like of shape (n_rows,)
-        Predicted labels.
+    y_true : array-like of shape (n_rows,) or (n_rows, n_outputs)
+        True labels, or true values for the squared error.
+    y_pred : array-like of shape (n_rows,) or (n_rows, n_outputs)
+        Predicted labels or values.
     uncertainty : array-like of shape (n_rows,)
         Higher = less certain.
     coverage : float, default=0.9
         Share of the rows that are kept, in (0, 1], rounded up to a whole row.
+    loss : {"zero_one", "squared_error"}, default="zero_one"
+        Loss of a row: 1 for a wrong label, or the squared error of a value, the mean of
+        it over outputs.
 
     Returns
     -------
     risk : float
-        In [0, 1].
+        The error rate, in [0, 1], or the mean squared error, in squared units of y.
 
     Examples
     --------
@@ -163,7 +198,7 @@ def risk_at_coverage(
         raise ValueError(
             f"coverage must be a float in the range (0, 1]. Got {coverage!r} instead."
         )
-    risks = _risks(y_true, y_pred, uncertainty)
+    risks = _risks(*losses_of(y_true, y_pred, uncertainty, loss))
     n_kept = max(1, int(np.ceil(round(coverage * len(risks), 6))))
     return float(risks[n_kept - 1])
 
@@ -231,7 +266,7 @@ def error_detection_auroc(
     >>> error_detection_auroc([0, 1, 0], [0, 1, 1], [1, 4, 3])
     0.5
     """
-    wrong, values = _errors(y_true, y_pred, uncertainty)
+    wrong, values = losses_of(y_true, y_pred, uncertainty, "zero_one")
     return float(roc_auc_score(wrong, values))
 
 
@@ -275,29 +310,60 @@ def _uncertainty(values: ArrayLike, name: str = "uncertainty") -> Floats:
     )
 
 
-def _errors(
-    y_true: ArrayLike, y_pred: ArrayLike, uncertainty: ArrayLike
+def losses_of(
+    y_true: ArrayLike, y_pred: ArrayLike, uncertainty: ArrayLike, loss: str
 ) -> tuple[Floats, Floats]:
-    """Whether each prediction is wrong (1 or 0), and its uncertainty."""
+    """Loss of each row, and its uncertainty."""
+    if loss not in LOSSES:
+        raise ValueError(f"loss must be one of {sorted(LOSSES)}. Got {loss!r} instead.")
+    losses, values = LOSSES[loss](y_true, y_pred), _uncertainty(uncertainty)
+    check_consistent_length(losses, values)
+    return losses, values
+
+
+def _zero_one(y_true: ArrayLike, y_pred: ArrayLike) -> Floats:
     true, predicted = column_or_1d(y_true), column_or_1d(y_pred)
-    values = _uncertainty(uncertainty)
-    check_consistent_length(true, predicted, values)
+    check_consistent_length(true, predicted)
     kinds = {x.dtype.kind in "US" for x in (true, predicted) if x.dtype.kind != "O"}
     if len(kinds) > 1:
         raise ValueError(
             "y_true and y_pred must hold labels of one type. Got strings and numbers: "
             f"{true.dtype} and {predicted.dtype}."
         )
-    return (true != predicted).astype(np.float64), values
+    for name, labels in (("y_true", true), ("y_pred", predicted)):
+        if labels.dtype.kind == "f" and (labels != np.rint(labels)).any():
+            fraction = labels[labels != np.rint(labels)][0]
+            raise ValueError(
+                f"{name} must hold labels, no fractions, for the loss 'zero_one'; for "
+                f"values there is loss='squared_error'. Got {fraction} instead."
+            )
+    return (true != predicted).astype(np.float64)
 
 
-def _risks(y_true: ArrayLike, y_pred: ArrayLike, uncertainty: ArrayLike) -> Floats:
-    """Error rate among the i least uncertain rows, i = 1, ..., n.
+def _squared_error(y_true: ArrayLike, y_pred: ArrayLike) -> Floats:
+    true, predicted = (
+        check_array(y, ensure_2d=False, dtype=np.float64, input_name=name)
+        for y, name in ((y_true, "y_true"), (y_pred, "y_pred"))
+    )
+    check_consistent_length(true, predicted)
+    of_outputs = true.reshape(len(true), -1), predicted.reshape(len(true), -1)
+    if of_outputs[0].shape != of_outputs[1].shape:
+        raise ValueError(
+            "y_true and y_pred must have the same outputs. Got shapes "
+            f"{true.shape} and {predicted.shape} instead."
+        )
+    return np.square(of_outputs[0] - of_outputs[1]).mean(axis=1)
 
-    Each of several rows of equal uncertainty counts with their mean error, which gives
+
+LOSSES = {"zero_one": _zero_one, "squared_error": _squared_error}
+
+
+def _risks(losses: Floats, values: Floats) -> Floats:
+    """Mean loss of the i least uncertain rows, i = 1, ..., n.
+
+    Each of several rows of equal uncertainty counts with their mean loss, which gives
     the mean over all their orders.
     """
-    wrong, values = _errors(y_true, y_pred, uncertainty)
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    mean_wrong = np.bincount(inverse, weights=wrong) / counts
-    return np.repeat(mean_wrong, counts).cumsum() / np.arange(1, len(values) + 1)
+    mean_losses = np.bincount(inverse, weights=losses) / counts
+    return np.repeat(mean_losses, counts).cumsum() / np.arange(1, len(values) + 1)

@@ -1,43 +1,12 @@
-"""How unsure a set of draws is: measures over an array of class probabilities.
-
-Every function takes ``draws`` of shape ``(n_draws, n_rows, n_classes)`` — draws
-first, as :meth:`skmcdropout.MCDropoutClassifier.sample_proba` returns them — and
-gives one number a row, higher = less certain, entropies in nats. The draws may come
-from any model: dropout, an ensemble, a Bayesian posterior.
-
-Examples
---------
->>> import numpy as np
->>> from skmcdropout import uncertainty
->>> agree = [[[0.5, 0.5]], [[0.5, 0.5]]]        # two draws, both unsure
->>> differ = [[[1.0, 0.0]], [[0.0, 1.0]]]       # two draws, sure of different things
->>> for draws in (agree, differ):
-...     total = uncertainty.predictive_entropy(draws)
-...     aleatoric = uncertainty.expected_entropy(draws)
-...     epistemic = uncertainty.mutual_information(draws)
-...     print(np.round([total, aleatoric, epistemic], 3).ravel())
-[0.693 0.693 0.   ]
-[0.693 0.    0.693]
-"""
+"""Measures over draws of class probabilities. Public in `skmcdropout.uncertainty`."""
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import entr
-
-__all__ = [
-    "MEASURES",
-    "expected_entropy",
-    "least_confidence",
-    "mutual_information",
-    "predictive_entropy",
-    "predictive_std",
-    "variation_ratio",
-]
 
 Array = NDArray[np.floating]
 
@@ -262,30 +231,6 @@ MEASURES: dict[str, Callable[[ArrayLike], Array]] = {
         least_confidence,
     )
 }
-
-
-#: What else the measures are called, for the hint in an error.
-OTHER_NAMES = {
-    "total": "predictive_entropy",
-    "aleatoric": "expected_entropy",
-    "epistemic": "mutual_information",
-    "bald": "mutual_information",
-}
-
-
-def check_measures(names: Sequence[str]) -> None:
-    """Raise a ValueError that names the first unknown measure and its likeliest."""
-    if not names:
-        raise ValueError("measure must hold at least one measure. Got none.")
-    for name in names:
-        if name not in MEASURES:
-            known = OTHER_NAMES | {measure: measure for measure in MEASURES}
-            close = difflib.get_close_matches(str(name).lower(), known, n=1)
-            hint = f" Did you mean {known[close[0]]!r}?" if close else ""
-            raise ValueError(
-                f"measure must be one of {sorted(MEASURES)} or a sequence of them. "
-                f"Got {name!r} instead.{hint}"
-            )
 
 
 def from_summary(
