@@ -9,6 +9,7 @@ import tensorflow as tf
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skmcdropout import MCDropoutClassifier
+from skmcdropout._networks.class_outputs import ClassOutputs
 from skmcdropout._networks.perceptron import EPSILON, Perceptron
 from skmcdropout._training.adam import Adam, is_plain_adam
 from skmcdropout._training.array_layers import KNOWN, Dropout, momentum
@@ -24,7 +25,7 @@ def perceptron(**changes):
     given = {
         "n_features": 5,
         "hidden_layer_sizes": (7, 6),
-        "n_classes": 3,
+        "outputs": ClassOutputs.of_perceptron(3),
         "activation": "relu",
         "rates": (0.2, 0.5, None),
         "batch_normalization": False,
@@ -181,11 +182,15 @@ def test_evaluation_is_that_of_the_network():
     weights = [w + RNG.uniform(size=w.shape) for w in spec.initial_weights(0)]
     network = spec.build(0)
     network.set_weights(weights)
-    loss, accuracy = Backpropagation(spec, weights).evaluate(X, Y, FACTORS)
+    found = Backpropagation(spec, weights).evaluate(X, Y, FACTORS)
     p = network.predict(X, verbose=0).astype(float)
     weigh = FACTORS / FACTORS.sum()
-    assert_allclose(loss, -(weigh * np.log(p[np.arange(23), Y])).sum(), rtol=1e-5)
-    assert_allclose(accuracy, (weigh * (p.argmax(axis=1) == Y)).sum(), rtol=1e-6)
+    assert_allclose(
+        found["loss"], -(weigh * np.log(p[np.arange(23), Y])).sum(), rtol=1e-5
+    )
+    assert_allclose(
+        found["accuracy"], (weigh * (p.argmax(axis=1) == Y)).sum(), rtol=1e-6
+    )
 
 
 class Looks(keras.callbacks.Callback):

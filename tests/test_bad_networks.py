@@ -114,7 +114,7 @@ BAD_FITS = {
     "one output": ({"model": ends_in(1, "sigmoid")}, "must have 3 outputs.*Got 1"),
     "relu": ({"model": ends_in(3, "relu")}, "activation 'softmax' or.*'relu"),
     "sigmoids": ({"model": ends_in(3, "sigmoid")}, "'softmax' or.*Got 'sigmoid'"),
-    "two outputs": ({"model": two_outputs}, r"one output of shape \(n_rows, n_classes"),
+    "two outputs": ({"model": two_outputs}, r"one output of shape \(n_rows, n_outputs"),
     "of sequences": (
         {"model": lambda meta: network(layers.Reshape((5, 1)), layers.Dense(3))},
         r"one output of shape.*Got \(None, 5, 3\)",

@@ -8,6 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.preprocessing import StandardScaler
 
 from skmcdropout import MCDropoutClassifier
+from skmcdropout._networks.class_outputs import ClassOutputs
 from skmcdropout._networks.perceptron import Perceptron, build_network
 
 pytestmark = pytest.mark.slow
@@ -97,7 +98,7 @@ def test_training_starts_from_the_weights_of_the_keras_model(
     arch = Perceptron(
         n_features=7,
         hidden_layer_sizes=(5, 4),
-        n_classes=3,
+        outputs=ClassOutputs.of_perceptron(3),
         activation="relu",
         rates=(None, 0.2, 0.2),
         batch_normalization=batch_normalization,

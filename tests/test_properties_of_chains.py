@@ -142,7 +142,7 @@ def test_wide_draws_give_the_products_of_masked_rows_in_any_groups(
     masks = [mask for mask in draws.masks if mask is not None]
     shares = []
     wide = WideDraws(draws, thinned_floats, n_rows=1)
-    found = wide.probabilities(keras.ops.convert_to_tensor(X), shares.append)
+    found = wide.values(keras.ops.convert_to_tensor(X), shares.append)
     by_row = np.moveaxis(found.numpy(), 1, 2)
     assert_allclose(by_row, masked_products(chain, X, masks), atol=2e-5)
     assert shares == sorted(shares)

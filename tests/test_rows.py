@@ -49,20 +49,20 @@ def signs(text):
 def test_rows_of_plus_and_minus_one_have_hashes_of_their_own():
     X = np.stack(np.meshgrid(*[[-1, 1]] * 14), axis=-1).reshape(-1, 14)
     X = np.ascontiguousarray(X, dtype=np.float32)
-    assert len(np.unique(rows_module._hashes(X, np.zeros(len(X), int)))) == 2**14
+    assert len(np.unique(rows_module._hashes(X))) == 2**14
     pair = np.array(
         [
             signs("+----+++--+---+-+--+++++-----+"),
             signs("--++--++-+-++-++++-+-+-++-++++"),
         ]
     )
-    first, second = rows_module._hashes(pair, np.zeros(2, int))
+    first, second = rows_module._hashes(pair)
     assert first != second
 
 
 @pytest.mark.parametrize("n_hashes", [1, 3])
 def test_different_rows_of_one_hash_are_sorted_by_value(table, monkeypatch, n_hashes):
-    def few(X, y):
+    def few(X):
         return (np.abs(X[:, 0]) * 100).astype(np.uint64) % np.uint64(n_hashes)
 
     monkeypatch.setattr(rows_module, "_hashes", few)

@@ -12,6 +12,7 @@ from skmcdropout._drawing.masks import dropout_masks
 from skmcdropout._drawing.results import compiled_results
 from skmcdropout._drawing.sampler import Sampler
 from skmcdropout._drawing.wide import WideDraws
+from skmcdropout._networks.class_outputs import ClassOutputs
 from skmcdropout._networks.perceptron import Perceptron, build_network
 from skmcdropout._training import trainer_pool
 from skmcdropout.uncertainty import MEASURES, from_summary
@@ -245,7 +246,16 @@ def test_means_keep_their_precision_for_any_number_of_draws(n_draws, n_classes):
 def test_batch_normalization_is_folded_whatever_the_weights(widths):
     """Biases too, which training hardly moves in its first epochs."""
     rng = np.random.RandomState(0)
-    arch = Perceptron(4, widths, 3, "tanh", (None,) * (len(widths) + 1), True, 0, None)
+    arch = Perceptron(
+        4,
+        widths,
+        ClassOutputs.of_perceptron(3),
+        "tanh",
+        (None,) * (len(widths) + 1),
+        True,
+        0,
+        None,
+    )
     network = build_network(arch, [0] * 6)
     weights = [
         rng.uniform(0.5, 2, w.shape)

@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from skmcdropout._drawing.masked_chain import MaskedChain, probabilities, spec
+from skmcdropout._drawing.masked_chain import MaskedChain, spec, values
 from skmcdropout._drawing.results import Wanted, results
 
 
@@ -29,7 +29,7 @@ class BesideDraws:
         self._activations = draws.activations
         widths = [len(draws.scale), *(len(layer.bias) for layer in draws.layers)]
         drawn = max(widths[draws.n_shared :]) * draws.n_draws
-        self.row_floats = max(*widths, drawn, draws.n_classes * draws.n_draws)
+        self.row_floats = max(*widths, drawn, draws.n_values * draws.n_draws)
 
     def results(self, h: tf.Tensor, wanted: Wanted) -> Any:
         """What is wanted of all draws, for a tensor of rows."""
@@ -59,7 +59,7 @@ def _compiled(
             if is_masked[i]:
                 h = h * next(next_mask)
             z = tf.matmul(h, kernel) + biases[i]
-        return results(probabilities(tf.transpose(z, [0, 2, 1]), final), wanted)
+        return results(values(tf.transpose(z, [0, 2, 1]), final), wanted)
 
     n_layers = len(activations)
     function = tf.function(forward, autograph=False)

@@ -40,7 +40,7 @@ from skmcdropout._utils.arrays import Floats
 THINNED_FLOATS = 2**24
 
 #: Rows at a time, at most, where weights are thinned anew, and floats of all their
-#: probabilities (64 MB).
+#: values (64 MB).
 BLOCK_ROWS, RESULT_FLOATS = 2016, 2**24
 
 #: From this many rows on, it pays to thin weights that are too large to be kept.
@@ -137,15 +137,15 @@ class ChainEngine:
         self, draws: ChainDraws, table: NDArray[Any], wanted: Wanted, show: bool
     ) -> tuple[Floats, ...]:
         """Draws whose thinned weights are too large to be kept."""
-        n_block = min(BLOCK_ROWS, RESULT_FLOATS // (draws.n_draws * draws.n_classes))
+        n_block = min(BLOCK_ROWS, RESULT_FLOATS // (draws.n_draws * draws.n_values))
         wide = WideDraws(draws, THINNED_FLOATS, n_block)
         n_head = chunk_rows(self._head_floats)
-        reduced = compiled_results(wanted, draws.n_classes)
+        reduced = compiled_results(wanted, draws.n_values)
 
         def run(rows: tf.Tensor, tell: Tell) -> Any:
             starts = range(0, len(rows), n_head)
             pieces = [self._after_head(rows[i : i + n_head]) for i in starts]
-            return reduced(wide.probabilities(tf.concat(pieces, axis=0), tell))
+            return reduced(wide.values(tf.concat(pieces, axis=0), tell))
 
         return over_chunks(table, n_block, run, wanted, show, self._fill)
 

@@ -106,7 +106,7 @@ class GraphEngine:
                 tell(min(1.0, (i + n_group) / n_draws))
             return reduced(tf.concat(draws, axis=0) if len(draws) > 1 else draws[0])
 
-        reduced = compiled_results(wanted, self._blueprint.n_classes)
+        reduced = compiled_results(wanted, self._blueprint.outputs.n_values)
         return over_chunks(table, chunk_rows(floats), run, wanted, show)
 
     def _compiled(self, with_noise: bool) -> tuple[Any, Pass]:
@@ -122,7 +122,7 @@ class GraphEngine:
             inputs, noise = tensors[:n_inputs], tensors[n_inputs:]
             traced.append(Pass(*noise, **self._how))
             outputs = traced[-1].per_draw(traced[-1].run(self._tail, inputs))
-            p = self._blueprint.outputs.probabilities(outputs)
+            p = self._blueprint.outputs.values(outputs)
             return tf.transpose(p, [0, 2, 1])  # as `results` wants it
 
         noise_specs = [

@@ -11,8 +11,9 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from skmcdropout._networks.class_outputs import softmax
 from skmcdropout._networks.folded_chain import Affine, Chain
-from skmcdropout._networks.outputs import softmax
+from skmcdropout._networks.target_outputs import as_values
 from skmcdropout._utils.arrays import Floats
 
 
@@ -28,7 +29,7 @@ class MaskedChain:
         # Without masks nothing is dropped: there is one draw.
         self.masks = [next(given) if masks and la.rate else None for la in layers]
         self.n_draws = len(masks[0]) if masks else 1
-        self.n_classes = len(layers[-1].bias)
+        self.n_values = len(layers[-1].bias)
         self.scale, self.shift = chain.scale, chain.shift
         self.layers = [*layers[:-1], _with_one_logit(layers[-1])]
         is_drawn = [mask is not None for mask in self.masks]
@@ -82,15 +83,17 @@ def kept_indices(mask: Floats) -> NDArray[np.intp]:
     return np.argsort(mask == 0, axis=1, kind="stable")[:, : most_kept(mask)]
 
 
-def probabilities(z: tf.Tensor, activation: str) -> tf.Tensor:
-    """Of all classes, (n_draws, n_classes, rows), from the last layer's ``Wh + b``."""
+def values(z: tf.Tensor, activation: str) -> tf.Tensor:
+    """Values of a draw, (n_draws, n_values, rows), from the last layer's ``Wh + b``."""
     if activation == "softmax":
         return softmax(z, axis=1)
-    return 1 / (1 + tf.exp(tf.concat([z, -z], axis=1)))
+    if activation == "sigmoid":
+        return 1 / (1 + tf.exp(tf.concat([z, -z], axis=1)))
+    return as_values(z, activation, axis=1)
 
 
 def _with_one_logit(last: Affine) -> Affine:
-    if len(last.bias) != 2:
+    if last.activation != "softmax" or len(last.bias) != 2:
         return last
     kernel, bias = last.kernel, last.bias
     return last._replace(

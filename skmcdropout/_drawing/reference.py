@@ -37,8 +37,8 @@ from skmcdropout._utils.private import (
     takes_training,
 )
 
-#: Largest difference of a probability, and of its logarithm, and the same for networks
-#: that compute in half precision.
+#: Largest difference that `Outputs.are_same` lets pass, and the same for networks that
+#: compute in half precision.
 TOLERANCE, HALF_TOLERANCE = 1e-4, 2e-2
 
 
@@ -60,13 +60,13 @@ class Reference:
         self._tolerance = HALF_TOLERANCE if is_half else TOLERANCE
 
     def at_rest(self, table: NDArray[Any]) -> NDArray[Any]:
-        """Class probabilities in inference mode, with nothing dropped."""
+        """Values in inference mode, with nothing dropped."""
         plain = plain_methods(self._layers)
         with replaced_methods(plain), Pass().noise_in(self._network, holds=False):
             return self._called(table, training=False)
 
     def drawn(self) -> NDArray[Any]:
-        """Class probabilities with all but the noise held in inference mode."""
+        """Values with all but the noise held in inference mode."""
         with held_in_inference(self._layers):
             return self._called(self._table, training=True)
 
@@ -75,7 +75,7 @@ class Reference:
         mode = training and takes_training(network)
         arguments = blueprint.arguments(network, tf.constant(table))
         outputs = call_in_mode(network, mode, arguments)
-        return blueprint.outputs.probabilities(outputs).numpy()
+        return blueprint.outputs.values(outputs).numpy()
 
     @functools.cached_property
     def resting(self) -> NDArray[Any]:
@@ -170,13 +170,7 @@ class Reference:
             )
 
     def _differs(self, got: NDArray[Any], expected: NDArray[Any]) -> bool:
-        """Whether probabilities differ, or logarithms of ones that are not tiny."""
-        tolerance = self._tolerance
-        if not np.allclose(got, expected, rtol=0, atol=tolerance, equal_nan=True):
-            return True
-        known = (expected > 1e-20) & (got > 1e-20)
-        logs = np.log(got[known]), np.log(expected[known])
-        return not np.allclose(*logs, rtol=10 * tolerance, atol=10 * tolerance)
+        return not self._blueprint.outputs.are_same(got, expected, self._tolerance)
 
     def _first_to_mix_rows(self) -> str:
         """The first layer or operation whose outputs differ in company and without."""

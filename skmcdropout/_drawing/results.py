@@ -14,24 +14,27 @@ SUMMED_DRAWS = 16
 #: The smallest normal number of single precision, for 0 log 0 = 0.
 TINY = np.finfo(np.float32).tiny
 
-#: "draws": the probabilities (n_draws, n, k). "mean": their mean (n, k). "summary": the
-#: mean, its entropy (n,), the mean entropy (n,), the largest share of votes (n,) and
-#: the predicted class's standard deviation (n,).
-Wanted = Literal["mean", "draws", "summary"]
+#: "draws": the values (n_draws, n, k). "mean": their mean (n, k). "moments": the mean
+#: and variance over draws (n, k). "summary", of probabilities: their mean (n, k), its
+#: entropy (n,), the mean entropy (n,), the largest share of votes (n,) and the
+#: predicted class's standard deviation (n,).
+Wanted = Literal["mean", "draws", "moments", "summary"]
 
 
 def results(p: tf.Tensor, wanted: Wanted) -> tuple[tf.Tensor, ...]:
-    """What is wanted of draws (n_draws, classes, rows); formulas: `uncertainty`.
+    """What is wanted of draws (n_draws, n_values, rows); formulas: `uncertainty`.
 
-    Rows come last while draws are computed: classes are few, and what is done to each
+    Rows come last while draws are computed: values are few, and what is done to each
     number is several times slower where the last axis is short.
     """
     if wanted == "draws":
         return (tf.transpose(p, [0, 2, 1]),)
-    mean = _mean(p)  # (classes, rows)
+    mean = _mean(p)  # (n_values, rows)
     by_row = tf.transpose(mean)
     if wanted == "mean":
         return (by_row,)
+    if wanted == "moments":
+        return by_row, tf.transpose(_mean(tf.square(p - mean)))
     total = _entropy(mean, axis=0)
     expected = _mean(_entropy(p, axis=1))
     n_classes = tf.shape(p)[1]
@@ -44,11 +47,11 @@ def results(p: tf.Tensor, wanted: Wanted) -> tuple[tf.Tensor, ...]:
 
 
 @cache
-def compiled_results(wanted: Wanted, n_classes: int) -> Any:
+def compiled_results(wanted: Wanted, n_values: int) -> Any:
     """`results`, compiled."""
     function = tf.function(lambda p: results(p, wanted), autograph=False)
     return function.get_concrete_function(
-        tf.TensorSpec([None, n_classes, None], tf.float32)
+        tf.TensorSpec([None, n_values, None], tf.float32)
     )
 
 

@@ -81,6 +81,18 @@ class Sampler:
         `show` a bar shows how far a long prediction is.
         """
         table, shapes = self._spec.pack(X)
+        return self.draw_table(table, shapes, n_samples, sampling, wanted, show)
+
+    def draw_table(
+        self,
+        table: NDArray[Any],
+        shapes: Shapes,
+        n_samples: int,
+        sampling: str,
+        wanted: Wanted,
+        show: bool = False,
+    ) -> tuple[Floats, ...]:
+        """The same for rows that are packed in a table; `shapes` are theirs."""
         weights = self.weights
         with self._engine(weights, shapes, table) as engine:
             noise = self._noise(
@@ -89,8 +101,8 @@ class Sampler:
                 lambda: engine.sample(self._seed, n_samples, sampling),
             )
             drawn = engine.draw(noise, table, wanted, show)
-        p = drawn[0][0] if wanted == "draws" else drawn[0]
-        self._spec.outputs.check_probabilities(p)
+        of_rows = drawn[0][0] if wanted == "draws" else drawn[0]
+        self._spec.outputs.check_values(of_rows)
         return drawn
 
     @contextlib.contextmanager

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from skmcdropout import uncertainty
 from skmcdropout._drawing.results import Wanted
 from skmcdropout._drawing.thinned import Structure, ThinnedDraws, Weights
+from skmcdropout._networks.target_outputs import as_values
 from skmcdropout._utils.arrays import Floats
 
 
 def draw_row(draws: ThinnedDraws, x: Floats, wanted: Wanted) -> tuple[Floats, ...]:
     """What is wanted of all draws for `x`, of shape (1, n_features)."""
     with np.errstate(all="ignore"):  # the estimator refuses what isn't finite
-        parts = [_probabilities(x, draws.structure, w) for w in draws.groups]
+        parts = [_values(x, draws.structure, w) for w in draws.groups]
         p = np.concatenate(parts)
         mean = p.mean(axis=0, dtype=np.float64)
     if wanted == "draws":
         return (p,)
+    if wanted == "moments":
+        variance = np.square(p - mean).mean(axis=0)
+        return mean.astype(np.float32), variance.astype(np.float32)
     if wanted == "mean" or not np.isfinite(mean).all():
         return (mean.astype(np.float32),)
     measures = (
@@ -30,8 +35,8 @@ def draw_row(draws: ThinnedDraws, x: Floats, wanted: Wanted) -> tuple[Floats, ..
     return tuple(values.astype(np.float32) for values in (mean, *measures))
 
 
-def _probabilities(x: Floats, structure: Structure, weights: Weights) -> Floats:
-    """Of every draw, (n_draws, 1, n_classes)."""
+def _values(x: Floats, structure: Structure, weights: Weights) -> Floats:
+    """Of every draw, (n_draws, 1, n_values)."""
     z = (x * np.asarray(weights.scale) + np.asarray(weights.shift))[..., None]
     *hidden, final = structure.activations
     for i, kernel in enumerate(map(np.asarray, weights.kernels)):
@@ -41,8 +46,10 @@ def _probabilities(x: Floats, structure: Structure, weights: Weights) -> Floats:
     if final == "softmax":
         e = np.exp(z - z.max(axis=1, keepdims=True))
         p = e / e.sum(axis=1, keepdims=True)
-    else:
+    elif final == "sigmoid":
         p = 1 / (1 + np.exp(np.concatenate([z, -z], axis=1)))
+    else:
+        p = np.asarray(as_values(tf.constant(z), final, axis=1))
     return np.swapaxes(p, 1, 2)
 
 

@@ -71,7 +71,7 @@ def _line_of_graph(network: keras.Model) -> list[Any] | None:
 def read_tail(
     steps: Sequence[Any], shape: tuple[int, ...], outputs: Outputs
 ) -> Tail | None:
-    """`steps`, for rows of `shape`, as a chain that ends in class probabilities.
+    """`steps`, for rows of `shape`, as a chain that ends in the values of a draw.
 
     None where they are not a dropout MLP.
     """
@@ -108,11 +108,11 @@ class _ChainReader:
         return type(layer) is layers.Activation and self._read_activation(layer)
 
     def tail(self, outputs: Outputs) -> Tail | None:
-        """All that was read; None if it does not end in class probabilities."""
+        """All that was read; None if it does not end as `outputs` do."""
         if not self._dense or self._rate or self._before:
             return None
         *hidden, last = self._dense
-        final = _with_probabilities(last, outputs)
+        final = outputs.chained(last)
         if final is None or any(layer.activation == "softmax" for layer in hidden):
             return None
         n_in = len(self._dense[0].kernel)
@@ -190,21 +190,4 @@ def _activation(layer: keras.layers.Layer) -> str | None:
     is_known = name in ELEMENTWISE | {"softmax"}
     return (
         name if is_known and keras.activations.get(name) is layer.activation else None
-    )
-
-
-def _with_probabilities(last: Affine, outputs: Outputs) -> Affine | None:
-    """The last layer, its outputs in the order of the classes, after a softmax."""
-    expected = "linear"
-    if not outputs.from_logits:
-        expected = "sigmoid" if outputs.n_units == 1 else "softmax"
-    if last.activation != expected:
-        return None
-    kernel, bias = last.kernel, last.bias
-    if outputs.n_units == 1:  # sigmoid(z) is the second of softmax((0, z))
-        kernel = np.hstack([np.zeros_like(kernel), kernel])
-        bias = np.hstack([np.zeros_like(bias), bias])
-    order = list(outputs.order)
-    return Affine(
-        np.ascontiguousarray(kernel[:, order]), bias[order], "softmax", last.rate
     )

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from skmcdropout._drawing.masked_chain import (
     MaskedChain,
     kept_indices,
-    probabilities,
     spec,
+    values,
 )
 from skmcdropout._drawing.results import Wanted, compiled_results, results
 from skmcdropout._networks.folded_chain import Affine
@@ -69,7 +69,7 @@ class ThinnedDraws:
             folded = _fold(draws.layers, masks, draws.n_shared)
             weights = Weights(draws.scale, draws.shift, *folded)
             self.groups.append(keras.tree.map_structure(tf.constant, weights))
-        self.n_classes = draws.n_classes
+        self.n_values = draws.n_values
         self.structure = Structure(
             draws.activations,
             draws.n_shared,
@@ -79,7 +79,7 @@ class ThinnedDraws:
             len(draws.scale),
             *widths[: draws.n_shared],
             widest * n_group,
-            draws.n_classes * draws.n_draws,
+            draws.n_values * draws.n_draws,
         )
 
     def results(self, h: tf.Tensor, wanted: Wanted) -> Any:
@@ -88,7 +88,7 @@ class ThinnedDraws:
             return compiled_pass(self.structure, wanted)(h, *self.groups[0])
         run = compiled_pass(self.structure, None)
         p = [run(h, *weights)[0] for weights in self.groups]
-        return compiled_results(wanted, self.n_classes)(tf.concat(p, axis=0))
+        return compiled_results(wanted, self.n_values)(tf.concat(p, axis=0))
 
 
 def _fold(
@@ -125,7 +125,7 @@ def _fold(
 def compiled_pass(structure: Structure, wanted: Wanted | None) -> Any:
     """The forward pass, compiled once for networks of every width.
 
-    With `wanted` None it gives probabilities, (n_draws, n_classes, rows).
+    With `wanted` None it gives values, (n_draws, n_values, rows).
     """
     *hidden, final = structure.activations
     functions = [keras.activations.get(name) for name in hidden]
@@ -145,7 +145,7 @@ def compiled_pass(structure: Structure, wanted: Wanted | None) -> Any:
         z += biases[n_shared][..., None]
         for i in range(n_shared + 1, n_layers):
             z = tf.matmul(kernels[i], functions[i - 1](z)) + biases[i][..., None]
-        p = probabilities(z, final)
+        p = values(z, final)
         return (p,) if wanted is None else results(p, wanted)
 
     signature = [

@@ -17,8 +17,8 @@ import tensorflow as tf
 from skmcdropout._drawing.masked_chain import (
     MaskedChain,
     kept_indices,
-    probabilities,
     spec,
+    values,
 )
 
 
@@ -61,8 +61,8 @@ class WideDraws:
         n_group = group_floats // max(draws.floats // draws.n_draws, n_rows * width, 1)
         self._n_group, self._n_draws = max(1, n_group), draws.n_draws
 
-    def probabilities(self, h: tf.Tensor, tell: Callable[[float], None]) -> Any:
-        """Of every draw, (n_draws, classes, rows), for a tensor of rows."""
+    def values(self, h: tf.Tensor, tell: Callable[[float], None]) -> Any:
+        """Of every draw, (n_draws, n_values, rows), for a tensor of rows."""
         run = _compiled(self._structure)
         p = []
         for i in range(0, self._n_draws, self._n_group):
@@ -100,7 +100,7 @@ def _compiled(structure: _Structure) -> Any:
                     bias = tf.gather(bias, go_on)[:, None, :]
             h = functions[i - 1](z) if i else z
             z = tf.matmul(h, kernel, transpose_b=is_transposed) + bias
-        return probabilities(tf.transpose(z, [0, 2, 1]), structure.activations[-1])
+        return values(tf.transpose(z, [0, 2, 1]), structure.activations[-1])
 
     n_layers = len(structure.activations)
     function = tf.function(forward, autograph=False)

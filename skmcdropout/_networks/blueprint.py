@@ -19,9 +19,10 @@ from skmcdropout._networks.compiled_metrics import metrics_from_json
 from skmcdropout._networks.inputs import InputSpec, Rows, Shapes, pack
 from skmcdropout._networks.keras_backend import seeded_generators
 from skmcdropout._networks.layer_state import restore_layers
+from skmcdropout._networks.losses import FunctionLoss
 from skmcdropout._networks.modes import as_called, undecorate
 from skmcdropout._networks.optimizers import from_json
-from skmcdropout._networks.outputs import FunctionLoss, Outputs
+from skmcdropout._networks.outputs import Outputs
 from skmcdropout._networks.weights import ensure_built
 from skmcdropout._utils.arrays import Floats
 from skmcdropout._utils.private import flat_layers
@@ -57,11 +58,6 @@ class Blueprint:
 
     takes_tables_only: ClassVar[bool] = False
     takes_any_shape: ClassVar[bool] = False
-
-    @property
-    def n_classes(self) -> int:
-        """Number of classes."""
-        return len(self.outputs.order)
 
     @property
     def stands_alone(self) -> bool:
@@ -127,6 +123,10 @@ class Blueprint:
         """The same network: its penalties are its layers'."""
         return self
 
+    def with_outputs(self, outputs: Outputs) -> Blueprint:
+        """The same network with outputs that mean something else."""
+        return replace(self, outputs=outputs)
+
     def set_strengths(self, network: keras.Model) -> None:
         """Nothing: its rates and penalties are its layers'."""
 
@@ -157,7 +157,7 @@ class Blueprint:
 
     def compile_key(self, any_shape: bool = False) -> Blueprint:
         """What compiled code for it depends on."""
-        return self.without_names()
+        return self.without_names().with_outputs(self.outputs.compile_key())
 
     def without_names(self) -> Blueprint:
         """The same for networks that differ in the names of their layers alone."""

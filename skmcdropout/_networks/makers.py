@@ -27,12 +27,17 @@ class SameNetwork:
         return network
 
     @property
-    def from_logits(self) -> bool:
-        """What its outputs are."""
-        return self.blueprint.outputs.from_logits
+    def from_logits(self) -> bool | None:
+        """What the outputs of a classifier are."""
+        return getattr(self.blueprint.outputs, "from_logits", None)
+
+    @property
+    def spread(self) -> str | None:
+        """What the outputs of a regressor say of the noise."""
+        return getattr(self.blueprint.outputs, "spread", None)
 
     def __repr__(self) -> str:
-        return f"<network of {self.blueprint.n_classes} classes>"
+        return f"<network of {self.blueprint.outputs.n_units} outputs>"
 
 
 class CallAgain:

@@ -37,7 +37,7 @@ class Perceptron:
 
     n_features: int
     hidden_layer_sizes: tuple[int, ...]
-    n_classes: int
+    outputs: Outputs
     activation: str
     rates: tuple[float | None, ...]
     batch_normalization: bool
@@ -54,13 +54,7 @@ class Perceptron:
     @property
     def widths(self) -> tuple[int, ...]:
         """Units of each layer, those of input and output included."""
-        return (self.n_features, *self.hidden_layer_sizes, self.n_classes)
-
-    @property
-    def outputs(self) -> Outputs:
-        """A probability for each class."""
-        order = tuple(range(self.n_classes))
-        return Outputs(self.n_classes, False, True, order)
+        return (self.n_features, *self.hidden_layer_sizes, self.outputs.n_units)
 
     def without_names(self) -> Perceptron:
         """Its layers have no names."""
@@ -69,10 +63,9 @@ class Perceptron:
     def compile_key(self, any_shape: bool = False) -> Perceptron:
         """What compiled code for it depends on."""
         rates = tuple(None if rate is None else 0.5 for rate in self.rates)
-        key = replace(self, rates=rates, l2=float(self.l2 > 0))
-        if any_shape:
-            key = replace(key, n_features=0, n_classes=0, hidden_layer_sizes=())
-        return key
+        outputs = self.outputs.compile_key(any_shape)
+        key = replace(self, outputs=outputs, rates=rates, l2=float(self.l2 > 0))
+        return replace(key, n_features=0, hidden_layer_sizes=()) if any_shape else key
 
     def pack(self, X: Rows) -> tuple[NDArray[Any], Shapes]:
         """Rows are a table already."""
@@ -97,12 +90,16 @@ class Perceptron:
             if self.batch_normalization:
                 layer = layer.scaled_after(_next_scaling(given))
             layers.append(layer)
-        layers.append(Affine(next(given), next(given), "softmax", output_rate))
+        final = self.outputs.activation
+        layers.append(Affine(next(given), next(given), final, output_rate))
         return Chain(scale, shift, layers)
 
     def build(self, seed: int, trust: bool = False) -> keras.Sequential:
         """A new Keras network, all of whose draws come from `seed`."""
-        return build_network(self, self._layer_seeds(seed))
+        network = build_network(self, self._layer_seeds(seed))
+        for layer in self.outputs.final_layers:
+            network.add(layer)
+        return network
 
     def build_to_train(self, is_shared: bool) -> keras.Sequential:
         """A network whose rates can be set, or an ordinary one."""
@@ -115,6 +112,10 @@ class Perceptron:
         """The same network with its penalty divided by the number of rows."""
         return replace(self, l2=self.l2 / n_rows)
 
+    def with_outputs(self, outputs: Outputs) -> Perceptron:
+        """The same network with outputs that mean something else."""
+        return replace(self, outputs=outputs)
+
     def set_strengths(self, network: keras.Model) -> None:
         """Give a network built to train its rates and penalty."""
         rates = (rate for rate in self.rates if rate is not None)
@@ -126,8 +127,8 @@ class Perceptron:
                 penalty.strength.assign(self.l2)
 
     def make_loss(self) -> keras.Loss:
-        """Cross-entropy."""
-        return keras.losses.SparseCategoricalCrossentropy()
+        """That of its outputs."""
+        return self.outputs.default_loss()
 
     def make_metrics(self) -> dict[str, Any]:
         """None but the loss."""
@@ -177,7 +178,7 @@ def build_network(
         network.append(layers.BatchNormalization(epsilon=EPSILON, dtype=DTYPE))
     for i, (units, rate) in enumerate(zip(spec.widths[1:], spec.rates, strict=True)):
         is_output = i == len(spec.hidden_layer_sizes)
-        activation = "softmax" if is_output else spec.activation
+        activation = spec.outputs.keras_activation if is_output else spec.activation
         normalise = spec.batch_normalization and not is_output
         constrain = spec.max_norm is not None and not is_output
         if rate is not None:

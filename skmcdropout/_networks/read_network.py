@@ -14,9 +14,10 @@ from skmcdropout._networks.blueprint import Blueprint
 from skmcdropout._networks.compiled_metrics import compiled_metrics, metrics_as_json
 from skmcdropout._networks.inputs import InputSpec, Shapes
 from skmcdropout._networks.layer_state import state_of_layers
+from skmcdropout._networks.losses import compiled_loss
 from skmcdropout._networks.noise_layers import check_samplable, is_ours
 from skmcdropout._networks.optimizers import as_json
-from skmcdropout._networks.outputs import Outputs, compiled_loss
+from skmcdropout._networks.outputs import Outputs
 from skmcdropout._networks.weights import derives_constants
 from skmcdropout._utils.private import flat_layers
 
@@ -28,13 +29,13 @@ class NotPlainError(ValueError):
 def read_network(
     network: keras.Model,
     row_shapes: Shapes,
-    n_classes: int,
-    from_logits: bool | None = None,
+    read_outputs: Callable[[keras.Model, Shapes, Any], Outputs],
     maker: Callable[[], keras.Model] | None = None,
 ) -> Blueprint:
     """The blueprint of a built network, checked for all that is asked of it.
 
-    With `maker`, which returns such a network, no configuration is needed.
+    `read_outputs` says what its outputs mean, given also its loss. With `maker`, which
+    returns such a network, no configuration is needed.
     """
     check_samplable(network)
     inputs = input_specs(network)
@@ -48,7 +49,7 @@ def read_network(
         custom_objects=tuple(sorted(custom.items())),
         inputs=inputs,
         row_shapes=row_shapes,
-        outputs=Outputs.read(network, row_shapes, n_classes, from_logits, loss),
+        outputs=read_outputs(network, row_shapes, loss),
         loss=None if loss is None else json.dumps(keras.losses.serialize(loss)),
         optimizer=None if optimizer is None else as_json(optimizer),
         metrics=metrics_as_json(network),

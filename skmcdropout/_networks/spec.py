@@ -21,10 +21,6 @@ class NetworkSpec(Protocol):
     """A network, weights apart, in plain values that can be hashed and pickled."""
 
     @property
-    def n_classes(self) -> int:
-        """Number of classes."""
-
-    @property
     def outputs(self) -> Outputs:
         """What its outputs mean."""
 
@@ -78,6 +74,9 @@ class NetworkSpec(Protocol):
 
     def with_prior_over(self, n_rows: int) -> NetworkSpec:
         """The same network with a prior that counts as much as one of so many rows."""
+
+    def with_outputs(self, outputs: Outputs) -> NetworkSpec:
+        """The same network with outputs that mean something else."""
 
     def set_strengths(self, network: keras.Model) -> None:
         """Give a shared trainer's network its own rates and penalty."""

@@ -21,6 +21,7 @@ from skmcdropout._training.array_layers import (
     Normalization,
     momentum,
 )
+from skmcdropout._training.array_losses import LOSSES
 from skmcdropout._utils.arrays import Floats
 
 #: Rows at a time where nothing is trained.
@@ -40,6 +41,7 @@ class Backpropagation:
 
     def __init__(self, spec: Perceptron, weights: Sequence[Floats]) -> None:
         self._spec = spec
+        self._loss = LOSSES[spec.outputs.loss]
         self._moving: list[Floats] = []  # means and variances
         trained: list[Floats] = []
         #: For each weight of Keras, whether it is trained and its index among those.
@@ -90,7 +92,6 @@ class Backpropagation:
                 )
             )
         self._ones = np.ones(n_batch, np.float32)
-        self._rows = np.arange(n_batch)
 
     @property
     def weights(self) -> list[Floats]:
@@ -108,7 +109,7 @@ class Backpropagation:
     def differentiate(
         self,
         X: Floats,
-        y: NDArray[np.integer[Any]],
+        y: NDArray[Any],
         factors: Floats,
         bits: np.random.BitGenerator,
         n_steps: int,
@@ -124,7 +125,7 @@ class Backpropagation:
         values = X if self._input is None else self._input.forward(X, ones, left)
         for layer in self._layers:
             values = layer.forward(values, ones, bits, left)
-        loss, slopes = _cross_entropy(values, y, factors, self._rows[:n])
+        loss, slopes = self._loss(values, y, factors)
         for layer in reversed(self._layers):
             slopes = layer.backward(slopes, ones)
         if self._input is not None:
@@ -144,44 +145,41 @@ class Backpropagation:
             norms = np.sqrt(np.einsum("ij,ij->j", layer.kernel, layer.kernel))
             layer.kernel *= np.minimum(norms, np.float32(largest)) / (norms + 1e-7)
 
-    def logits(self, X: Floats, bits: np.random.BitGenerator | None = None) -> Floats:
-        """Logits of some rows; without `bits` nothing is dropped."""
+    def outputs(self, X: Floats, bits: np.random.BitGenerator | None = None) -> Floats:
+        """Outputs of some rows, as logits; without `bits` nothing is dropped."""
         values = X if self._input is None else self._input.apply(X)
         for layer in self._layers:
             values = layer.apply(values, bits)
         return values
 
-    def evaluate(
-        self, X: Floats, y: NDArray[np.integer[Any]], factors: Floats
-    ) -> tuple[float, float]:
-        """Weighted mean loss and accuracy, nothing dropped."""
-        loss = hits = 0.0
-        for start in range(0, len(X), BLOCK_ROWS):
-            block = slice(start, start + BLOCK_ROWS)
-            values = self.logits(X[block])
-            is_hit = values.argmax(axis=1) == y[block]
-            hits += float(factors[block] @ is_hit)
-            rows = np.arange(len(values))
-            loss += _cross_entropy(values, y[block], factors[block], rows)[0]
-        total = float(factors.sum(dtype=float)) or 1.0
-        return loss / total, hits / total
+    def evaluate(self, X: Floats, y: NDArray[Any], factors: Floats) -> dict[str, float]:
+        """Weighted mean loss, and of classes the accuracy, nothing dropped."""
+        blocks = [
+            self.outputs(X[i : i + BLOCK_ROWS]) for i in range(0, len(X), BLOCK_ROWS)
+        ]
+        outputs, total = np.concatenate(blocks), float(factors.sum(dtype=float)) or 1.0
+        found = {"loss": 0.0}
+        if self._spec.outputs.loss == "cross_entropy":
+            found["accuracy"] = float(factors @ (outputs.argmax(axis=1) == y)) / total
+        found["loss"] = self._loss(outputs, y, factors)[0] / total
+        return found
 
 
-def sampled_logits(
+def sampled_outputs(
     spec: Perceptron, weights: Sequence[Floats], X: Floats, n_samples: int, seed: int
 ) -> Floats:
-    """Draws of the logits, of shape (n_samples, n_rows, n_classes).
+    """Draws of the outputs, of shape (n_samples, n_rows, n_units).
 
     Every row of every draw has masks of its own.
     """
     arrays = Backpropagation(spec, weights)
     arrays.make_room(min(len(X), BLOCK_ROWS))
     bits = np.random.SFC64(seed)
-    drawn = np.empty((n_samples, len(X), spec.n_classes), np.float32)
+    drawn = np.empty((n_samples, len(X), spec.outputs.n_units), np.float32)
     for start in range(0, len(X), BLOCK_ROWS):
         block = slice(start, start + BLOCK_ROWS)
         for draw in drawn:
-            draw[block] = arrays.logits(X[block], bits)
+            draw[block] = arrays.outputs(X[block], bits)
     return drawn
 
 
@@ -245,27 +243,6 @@ class _Layer:
         if self._normalization is not None:
             sums = self._normalization.apply(sums)
         return sums if self._activation is None else self._activation.apply(sums)
-
-
-def _cross_entropy(
-    logits: Floats,
-    y: NDArray[np.integer[Any]],
-    factors: Floats,
-    rows: NDArray[np.integer[Any]],
-) -> tuple[float, Floats]:
-    """Weighted sum of -log softmax at `y`, and the derivatives of the mean.
-
-    The derivatives stand where the logits were.
-    """
-    logits -= logits.max(axis=1, keepdims=True)
-    of_class = logits[rows, y]
-    np.exp(logits, out=logits)
-    totals = logits.sum(axis=1)
-    loss = float(factors @ (np.log(totals) - of_class))
-    logits /= totals[:, None]
-    logits[rows, y] -= 1
-    logits *= (factors / np.float32(len(rows)))[:, None]
-    return loss, logits
 
 
 def _which_move(spec: Perceptron) -> list[bool]:

@@ -39,9 +39,11 @@ class GraphTrainer(Trainer):
         train_on_one_replica(optimizer)
         self._spec = spec
         self._loss_fn = spec.make_loss()
+        rank, kind_of_label = spec.outputs.label_rank, spec.outputs.label_dtype
         if self._has_metrics:  # their variables are made at the first call
             p = tf.zeros((1, spec.outputs.n_units))
-            self.compute_metrics(None, self._targets(tf.zeros(1, tf.int32)), p)
+            labels = tf.zeros((1, *[spec.outputs.n_units] * (rank - 1)), kind_of_label)
+            self.compute_metrics(None, self._targets(labels), p)
         kind = FreeVariables if any_shape else OwnVariables
         self._variables = kind(network, optimizer)
         self._initial_optimizer = [v.numpy() for v in optimizer.variables]
@@ -57,7 +59,7 @@ class GraphTrainer(Trainer):
         self._noise_sources = [states.index(state) for state in states]
         data = [
             tf.TensorSpec([None, None], spec.table_dtype),
-            tf.TensorSpec([None], tf.int32),
+            tf.TensorSpec([None] * rank, kind_of_label),
             tf.TensorSpec([None], tf.float32),
         ]
         shapes = [
@@ -125,7 +127,7 @@ class GraphTrainer(Trainer):
         data = (
             list(self._variables.shapes),
             tf.constant(call.table),
-            tf.constant(call.labels, tf.int32),
+            tf.constant(call.labels, self._spec.outputs.label_dtype),
             tf.constant(call.loss_weights),
         )
         self._call, self._data = call, data
@@ -159,9 +161,9 @@ class GraphTrainer(Trainer):
         )
         return losses.numpy()
 
-    def _evaluate_held(self) -> tuple[float, float]:
-        loss, accuracy = self._evaluate(*self._data, self._held)
-        return float(loss), float(accuracy)
+    def _evaluate_held(self) -> dict[str, float]:
+        found = self._evaluate(*self._data, self._held)
+        return {name: float(value) for name, value in found.items()}
 
     def _end(self) -> None:
         if self.optimizer.use_ema:
@@ -244,8 +246,8 @@ class GraphTrainer(Trainer):
 
     def _evaluate_eagerly(
         self, shapes: Any, x: tf.Tensor, y: Any, w: Any, rows: tf.Tensor
-    ) -> tuple[Any, Any]:
-        """Weighted mean loss and accuracy over `rows`, dropout off."""
+    ) -> dict[str, Any]:
+        """Weighted mean loss and scores over `rows`, dropout off."""
         variables = self._variables
         p, _ = self.network.stateless_call(
             variables.split([slot.value for slot in variables.slots], shapes),
@@ -257,9 +259,10 @@ class GraphTrainer(Trainer):
         factors = tf.math.divide_no_nan(factors, tf.reduce_mean(factors))
         self._measure(self._targets(labels), p, factors)
         loss = self._loss_fn(self._targets(labels), p, sample_weight=factors)
-        p = self._spec.outputs.probabilities(p)
-        hits = tf.cast(tf.argmax(p, axis=-1, output_type=tf.int32) == labels, p.dtype)
-        return loss, tf.reduce_mean(hits * factors)
+        outputs = self._spec.outputs
+        scores = outputs.scores(outputs.values(p), labels)
+        means = {name: tf.reduce_mean(s * factors) for name, s in scores.items()}
+        return {"loss": loss, **means}
 
 
 def _annealed(step: tf.Tensor, n_steps: tf.Tensor) -> tf.Tensor:

@@ -156,7 +156,7 @@ class PerceptronTrainer(Trainer):
         arrays.constrain()
         return loss
 
-    def _evaluate_held(self) -> tuple[float, float]:
+    def _evaluate_held(self) -> dict[str, float]:
         with np.errstate(all="ignore"):
             return self._arrays.evaluate(*self._held)
 

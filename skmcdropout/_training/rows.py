@@ -38,14 +38,15 @@ class TrainingRows(NamedTuple):
 
 def training_rows(
     X: NDArray[np.float32],
-    y: NDArray[np.int64],
+    y: NDArray[Any],
     sample_weight: NDArray[np.float64] | None,
-    class_weight: dict[Any, float] | str | None,
-    classes: NDArray[Any],
+    class_weight: dict[Any, float] | str | None = None,
+    classes: NDArray[Any] | None = None,
 ) -> TrainingRows:
     """Rows and loss weights that honour `sample_weight` and `class_weight`.
 
-    `y` holds codes into `classes`; `sample_weight`, where given, is positive.
+    `y` holds codes into `classes`, or real numbers (n_rows, n_targets);
+    `sample_weight`, where given, is positive.
     """
     weights = np.ones(len(X)) if sample_weight is None else sample_weight
     rows = canonical_order(X, y, weights)
@@ -58,7 +59,7 @@ def training_rows(
         loss_weights = np.ones(len(X))
     else:
         loss_weights = weights / weights.max()
-    if class_weight is not None:
+    if class_weight is not None and classes is not None:
         loss_weights *= _weight_of_class(class_weight, classes, y, weights)[y]
         rows = rows[loss_weights[rows] > 0]
     if not len(rows):
@@ -71,29 +72,30 @@ def training_rows(
 
 
 def canonical_order(
-    X: NDArray[np.float32], y: NDArray[np.int64], weights: NDArray[np.float64]
+    X: NDArray[np.float32], y: NDArray[Any], weights: NDArray[np.float64]
 ) -> NDArray[np.int64]:
     """An order of the rows that depends on what they hold, not on where they stand.
 
-    They are sorted by a hash in integer arithmetic, exact where a projection in
-    floating point would round differently from one position to the next. Different
-    rows of one hash are sorted by their values.
+    They are sorted by a hash of `X` in integer arithmetic, exact where a projection in
+    floating point would round differently from one position to the next, and those of
+    one hash by their weights and labels. Different ones of one hash are sorted by their
+    values.
     """
-    keys = _hashes(X, y)
-    order = np.lexsort((weights, keys))
+    labels = y.reshape(len(y), -1)
+    keys = _hashes(X)
+    order = np.lexsort((*labels.T, weights, keys))
     is_tied = keys[order[1:]] == keys[order[:-1]]
     ties = np.flatnonzero(is_tied)
     has_changed = np.zeros(len(is_tied), dtype=bool)
     for block in _blocks(len(ties), X.shape[1]):
         first, second = order[ties[block]], order[ties[block] + 1]
-        changed = (X[first] != X[second]).any(axis=1) | (y[first] != y[second])
-        has_changed[ties[block]] = changed
+        has_changed[ties[block]] = (X[first] != X[second]).any(axis=1)
     if has_changed.any():  # different rows of one hash
         run = np.concatenate([[0], np.cumsum(~is_tied)])
         for number in np.unique(run[1:][has_changed]):
             places = np.flatnonzero(run == number)
             rows = order[places]
-            by_value = (weights[rows], *X[rows].T, y[rows])
+            by_value = (weights[rows], *X[rows].T, *labels[rows].T)
             order[places] = rows[np.lexsort(by_value)]
     return order
 
@@ -105,34 +107,38 @@ def _blocks(n_rows: int, n_features: int) -> Iterator[slice]:
         yield slice(start, start + n_block)
 
 
-def _hashes(X: NDArray[np.float32], y: NDArray[np.int64]) -> NDArray[np.uint64]:
-    """Of each row and its label, the same for both zeros.
+def _hashes(X: NDArray[np.float32]) -> NDArray[np.uint64]:
+    """Of each row, the same for both zeros.
 
     The bits of a value are mixed, as in MurmurHash, before they are multiplied by the
     odd number of its column: 1 and -1 differ in the highest bit alone, of which a
     product keeps next to nothing.
     """
     n_words = X.shape[1] * X.dtype.itemsize // 4
-    factors = np.random.RandomState(0).randint(2**62, size=n_words + 1) * 2 + 1
+    factors = np.random.RandomState(0).randint(2**62, size=n_words) * 2 + 1
     factors = factors.astype(np.uint64)
-    keys = y.astype(np.uint64) * factors[-1]
+    keys = np.empty(len(X), np.uint64)
     for block in _blocks(*X.shape):
         values = X[block] + X.dtype.type(0)  # -0.0 becomes 0.0
         bits = values.view(np.uint32).astype(np.uint64)
         bits *= MIX
         bits ^= bits >> np.uint64(32)
-        keys[block] += bits @ factors[:-1]
+        keys[block] = bits @ factors
     return keys
 
 
 def hold_out(
-    rows: NDArray[np.int64], y: NDArray[np.int64], fraction: float, seed: int
+    rows: NDArray[np.int64], y: NDArray[Any], fraction: float, seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Split `rows` into training and validation rows, stratified by class.
+    """Split `rows` into training and validation rows, stratified by class if any.
 
     At least as many rows are held out as there are classes with two rows or more; a
     class of one row is trained on. Where no class has two, none are held out.
     """
+    if y.dtype.kind == "f":
+        n_held = min(max(round(fraction * len(rows)), 1), len(rows) - 1)
+        is_held = np.random.RandomState(seed).permutation(len(rows)) < n_held
+        return rows[~is_held], rows[is_held]
     labels = y[rows]
     splittable = np.flatnonzero(np.bincount(labels)[labels] > 1)
     n_classes = len(np.unique(labels[splittable]))

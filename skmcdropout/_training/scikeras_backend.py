@@ -1,10 +1,10 @@
 """The only module that uses scikeras, the back end that resolves users' parameters.
 
 It makes an optimizer of a name or class and its `learning_rate`, checks the callbacks
-and calls `fit` of the model that `build` returns. It is fed a stand-in of one row a
-class, for it would copy and encode the data; the data go to the model's `fit` beside
-it. Its encoders are taken away, which obey scikit-learn's `set_output`, and so is what
-importing it changes in Keras's classes.
+and calls `fit` of the model that `build` returns. It is fed a stand-in of two rows
+of two classes, for it would copy and encode the data; these go to the model's `fit`
+beside it, whatever their labels are. Its encoders are taken away, which obey
+scikit-learn's `set_output`, and so is what importing it changes in Keras's classes.
 """
 
 from __future__ import annotations
@@ -54,7 +54,6 @@ SCIKERAS_LOSS = keras.losses.SparseCategoricalCrossentropy
 
 def fit_with_scikeras(
     build: Callable[[keras.Optimizer], keras.Model],
-    n_classes: int,
     optimizer: Any,
     learning_rate: float,
     callbacks: Sequence[keras.callbacks.Callback],
@@ -85,8 +84,8 @@ def fit_with_scikeras(
         warm_start=True,  # do not build anew what `initialize` has built
         **routed,
     )
-    codes = np.arange(n_classes)
-    stand_in = np.zeros((n_classes, 1), np.float32)
+    codes = np.arange(2)
+    stand_in = np.zeros((2, 1), np.float32)
     with single_precision():
         backend.initialize(stand_in, codes)
     backend.feature_encoder_ = backend.target_encoder_ = _NoEncoder()

@@ -32,7 +32,7 @@ class TrainingData:
     """What to train on; `rows` and `validation_rows` are indices into the others."""
 
     X: NDArray[Any]
-    y: NDArray[np.int64]
+    y: NDArray[Any]
     loss_weights: NDArray[np.float32]
     rows: NDArray[np.int64]
     validation_rows: NDArray[np.int64]
@@ -43,7 +43,8 @@ class Progress(NamedTuple):
 
     `optimizer` and `noise` are the variables of the optimizer, which is one of
     `optimizer_kind`, and of the generators of dropout masks. `temperature` is what the
-    logits are divided by, in weights that are not to be trained on.
+    logits are divided by, in weights that are not to be trained on; `noise_factors` are
+    those of `TargetOutputs.noise`.
     """
 
     optimizer: Sequence[NDArray[Any]] = ()
@@ -52,6 +53,7 @@ class Progress(NamedTuple):
     optimizer_kind: str = ""
     learning_rate: float | None = None
     temperature: float = 1.0
+    noise_factors: tuple[float, ...] = ()
 
     @property
     def n_epochs(self) -> int:
@@ -77,6 +79,11 @@ class TrainingState:
         """
         progress = self.progress._replace(temperature=temperature)
         return TrainingState(_last_divided(self.weights, temperature), progress)
+
+    def with_noise(self, factors: Sequence[float]) -> TrainingState:
+        """The same with these factors of the noise's variance."""
+        progress = self.progress._replace(noise_factors=tuple(factors))
+        return TrainingState(self.weights, progress)
 
     def to_train(self) -> TrainingState:
         """The same without its temperature."""

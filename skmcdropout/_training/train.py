@@ -68,7 +68,6 @@ def train(
     try:
         fit_with_scikeras(
             build,
-            spec.n_classes,
             recipe.optimizer,
             recipe.learning_rate,
             called,

@@ -35,7 +35,7 @@ class Call:
     """
 
     table: NDArray[Any]
-    labels: NDArray[np.int64]
+    labels: NDArray[Any]
     loss_weights: Floats
     rows: NDArray[np.int64]
     validation_rows: NDArray[np.int64]
@@ -62,7 +62,7 @@ class Trainer(keras.Model):
     ) -> None:
         super().__init__(dtype=DTYPE)  # whatever Keras's global policy is
         self.network: Any = network
-        self.outputs = ["probabilities"]  # scikeras counts them
+        self.outputs = ["outputs"]  # scikeras counts them
         metrics = spec.make_metrics()
         self.compile(optimizer, SCIKERAS_LOSS(), **metrics)
         self._has_metrics = bool(metrics)
@@ -102,6 +102,7 @@ class Trainer(keras.Model):
             history={**before.history, **history},
             optimizer_kind=self.optimizer_kind,
             learning_rate=learning_rate,
+            noise_factors=before.noise_factors,
         )
         return TrainingState(self.get_weights(), progress)
 
@@ -118,8 +119,8 @@ class Trainer(keras.Model):
         """Train one batch of an epoch; return the sum over its rows of the loss."""
 
     @abc.abstractmethod
-    def _evaluate_held(self) -> tuple[float, float]:
-        """Loss and accuracy of the validation rows."""
+    def _evaluate_held(self) -> dict[str, float]:
+        """Loss of the validation rows and, of classes, accuracy."""
 
     def save(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
         """Save the network, without what trained it."""
@@ -143,7 +144,7 @@ class Trainer(keras.Model):
         y: NDArray[Any],
         *,
         table: NDArray[np.float32],
-        labels: NDArray[np.int64],
+        labels: NDArray[Any],
         loss_weights: NDArray[np.float32],
         rows: NDArray[np.int64],
         validation_rows: NDArray[np.int64],
@@ -227,9 +228,8 @@ class Trainer(keras.Model):
     def _validated(self) -> dict[str, float]:
         """Loss, accuracy and metrics of the rows that are held out."""
         self._forget_measured()
-        loss, accuracy = self._evaluate_held()
-        found = {"val_loss": float(loss), "val_accuracy": float(accuracy)}
-        return found | {f"val_{k}": v for k, v in self._measured().items()}
+        found = {**self._evaluate_held(), **self._measured()}
+        return {f"val_{name}": value for name, value in found.items()}
 
     def _forget_measured(self) -> None:
         """Let the metrics begin anew."""

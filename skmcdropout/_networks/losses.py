@@ -1,0 +1,130 @@
+"""Losses: those of our own, and what is known of a user's."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+LOG_2_PI = math.log(2 * math.pi)
+
+#: Logarithms of variances, in standard units, are kept between these: far from all
+#: other rows a network extrapolates to anything.
+LEAST_LOG_VARIANCE, LARGEST_LOG_VARIANCE = -14.0, 5.0
+
+
+#: How many standard deviations a residual is at most to the gradient of a log-variance.
+FAR = 5.0
+
+#: The least mean squared error that a likelihood is made of, in standard units.
+LEAST_VARIANCE = math.exp(LEAST_LOG_VARIANCE)
+
+
+class CommonVarianceLoss(keras.losses.Loss):
+    """Minus the logarithm of a normal density, summed over targets, in nats.
+
+    The outputs are means. All rows have the variance that makes a batch most likely,
+    its mean squared error: the loss of a batch is that of its logarithm.
+    """
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """The loss of each row."""
+        squares = tf.square(tf.cast(y_pred, tf.float32) - y_true)
+        variance = tf.maximum(tf.reduce_mean(squares, axis=0), LEAST_VARIANCE)
+        variance = tf.stop_gradient(variance)
+        terms = squares / variance + tf.math.log(variance) + LOG_2_PI
+        return tf.reduce_sum(terms, axis=-1) / 2
+
+
+class GaussianLoss(keras.losses.Loss):
+    """Minus the logarithm of a normal density, summed over targets, in nats.
+
+    The outputs are means, and after these `spread`, "log_variance" or "std". By the
+    gradient of the likelihood alone a network gives up rows that are hard to predict as
+    noisy (Seitzer et al. 2022). Here the means have that of `CommonVarianceLoss`, with
+    the mean of a batch's variances, and the log-variances that of the likelihood, to
+    which a residual is one of `FAR` standard deviations at most: a row unlike all
+    others can have any.
+    """
+
+    def __init__(self, spread: str) -> None:
+        super().__init__(name="gaussian")
+        self._spread = spread
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """The loss of each row."""
+        means, spread = tf.split(tf.cast(y_pred, tf.float32), 2, axis=-1)
+        logs = 2 * tf.math.log(spread) if self._spread == "std" else spread
+        within = tf.clip_by_value(logs, LEAST_LOG_VARIANCE, LARGEST_LOG_VARIANCE)
+        within = tf.stop_gradient(within)  # what is beyond can come back
+        variances, squares = tf.exp(within), tf.square(y_true - means)
+        surprise = tf.stop_gradient(squares / variances)
+        of_means = squares / tf.reduce_mean(variances, axis=0) / 2
+        of_logs = (1 - tf.minimum(surprise, FAR**2)) / 2 * logs
+        trained = of_means + of_logs
+        loss = (surprise + within + LOG_2_PI) / 2
+        return tf.reduce_sum(loss + trained - tf.stop_gradient(trained), axis=-1)
+
+
+def is_of_keras(loss: Any) -> bool:
+    """Whether a loss is one of Keras's own."""
+    kind = loss if callable(loss) and hasattr(loss, "__name__") else type(loss)
+    return kind.__module__.startswith("keras.")
+
+
+class FunctionLoss(keras.losses.Loss):
+    """A loss given as a function of the true and predicted values of each row."""
+
+    def __init__(self, function: Callable[[Any, Any], Any]) -> None:
+        super().__init__(name=function.__name__)
+        self.function = function
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """The loss of each row."""
+        return self.function(y_true, y_pred)
+
+
+def compiled_loss(network: keras.Model) -> Any:
+    """The loss a model was compiled with, an object or function; None for none.
+
+    Several losses and lambdas are refused.
+    """
+    given = network.loss if network.compiled else None
+    if isinstance(given, (list, tuple, dict)):
+        raise ValueError(
+            "The model must be compiled with one loss, as it has one output. "
+            f"Got {given!r}."
+        )
+    loss = None if given is None else keras.losses.get(given)
+    if getattr(loss, "__name__", "") == "<lambda>":
+        raise ValueError(
+            "The loss that the model is compiled with must have a name, by which it "
+            "can be found again. Got a lambda."
+        )
+    return loss
+
+
+def takes_codes(loss: Any) -> bool:
+    """Whether a loss compares codes of classes; one of the user's says so by its name.
+
+    All others are given one-hot labels.
+    """
+    names = [parent.__name__ for parent in type(loss).__mro__]
+    if isinstance(loss, FunctionLoss):
+        names = [loss.function.__name__]
+    return any("sparse" in name.lower() for name in names)
+
+
+def loss_from_logits(loss: Any) -> bool | None:
+    """Whether a loss takes logits; None for a loss that does not know the question."""
+    if isinstance(loss, FunctionLoss):
+        loss = loss.function
+    if isinstance(loss, keras.Loss):
+        says = loss.get_config().get("from_logits")
+        return None if says is None else bool(says)
+    parameter = inspect.signature(loss).parameters.get("from_logits") if loss else None
+    return None if parameter is None else bool(parameter.default)
