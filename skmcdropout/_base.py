@@ -2,106 +2,136 @@
 
 from __future__ import annotations
 
+import abc
 import copy
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from skmcdropout._fitting.callbacks import CallbackSupportMixin, FitTask
+from skmcdropout._fitting.sizes import AutoSizes, length, n_epochs
+from skmcdropout._parameters import NetworkParameters
+from skmcdropout._utils.arrays import Floats
 from skmcdropout._utils.checksum import ChecksumMixin
 from skmcdropout._utils.forks import check_process
 from skmcdropout._utils.private import validate_parameter_constraints
-from skmcdropout._validation import check_numbers, check_rows, forget_features
+from skmcdropout._validation import (
+    check_numbers,
+    check_rows,
+    check_training_data,
+    forget_features,
+)
 
 if TYPE_CHECKING:
     import keras
 
     from skmcdropout._drawing.results import Wanted
+    from skmcdropout._fitting.from_keras import Adopted
+    from skmcdropout._fitting.labels import Labels
     from skmcdropout._fitting.parameters import FittedState
+    from skmcdropout._networks.inputs import Rows
 
 Self = TypeVar("Self", bound="MCDropoutBase")
 
 
-class MCDropoutBase(CallbackSupportMixin, ChecksumMixin, BaseEstimator):
+class MCDropoutBase(CallbackSupportMixin, ChecksumMixin, NetworkParameters):
     """All of an estimator but its parameters and public methods.
 
     `fit` works on a copy, the candidate, whose attributes the estimator takes at one
     stroke when all is done.
     """
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]]
+    #: What is drawn, in words.
+    _drawn: ClassVar[str]
+    #: What "auto" makes of a number of rows.
+    _auto_sizes: ClassVar[AutoSizes]
 
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Get the parameters, those of `model` included.
-
-        Parameters
-        ----------
-        deep : bool, default=True
-            Without meaning here: no parameter is an estimator.
-
-        Returns
-        -------
-        params : dict
-            Values by name.
-        """
-        routed = {n: v for n, v in vars(self).items() if n.startswith("model__")}
-        return {**super().get_params(deep=False), **routed}
-
-    def set_params(self: Self, **params: Any) -> Self:
-        """Set parameters, those of `model` as ``model__name``.
-
-        Parameters
-        ----------
-        **params : dict
-            Values by name.
-
-        Returns
-        -------
-        self : estimator
-            The estimator.
-        """
-        routed = {n: v for n, v in params.items() if n.startswith("model__")}
-        super().set_params(**{n: v for n, v in params.items() if n not in routed})
-        for name, value in routed.items():
-            setattr(self, name, value)
-        return self
-
-    def _draw(self, X: ArrayLike, wanted: Wanted) -> tuple[NDArray[np.float32], ...]:
+    def _draw(self, X: ArrayLike, wanted: Wanted) -> tuple[Floats, ...]:
         check_is_fitted(self)
         check_process()
         snapshot = copy.copy(self)
-        data = check_rows(snapshot, X)
-        asked = {"n_samples": snapshot.n_samples, "sampling": snapshot.sampling}
+        return snapshot._draw_checked(check_rows(snapshot, X), wanted)
+
+    def _draw_checked(
+        self, data: Rows, wanted: Wanted
+    ) -> tuple[NDArray[np.float32], ...]:
+        asked = {"n_samples": self.n_samples, "sampling": self.sampling}
         validate_parameter_constraints(
             {name: self._parameter_constraints[name] for name in asked},
             asked,
             caller_name=type(self).__name__,
         )
-        drawn = snapshot._sampler.draw(
+        drawn = self._sampler.draw(
             data,
-            int(snapshot.n_samples),
-            snapshot.sampling,
+            int(self.n_samples),
+            self.sampling,
             wanted,
-            show=snapshot.verbose == 1,
+            show=self.verbose == 1,
         )
-        check_numbers(drawn, 1 if wanted == "draws" else 0)
+        check_numbers(drawn, 1 if wanted == "draws" else 0, self._drawn)
         return drawn
+
+    def _fit(self: Self, X: Any, y: Any, sample_weight: Any) -> Self:
+        """Train a candidate from the start, or with `warm_start` on; become it."""
+        check_process()
+        planned = n_epochs(self.epochs, length(y), self._auto_sizes)
+        task = FitTask(self, X, y, sample_weight, planned)
+        before = self._fitted_state() if self.warm_start else None
+        candidate = copy.copy(self)
+        data, values, weights = check_training_data(
+            candidate, X, y, sample_weight, reset=True
+        )
+        labels = candidate._labels_to_fit(values, weights is not None, before)
+        candidate._train(data, labels, weights, before, task)
+        return self._commit(candidate, task)
+
+    def _partial_fit(
+        self: Self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        begin: Callable[[Self, FittedState | None], None] | None = None,
+    ) -> Self:
+        """Train a candidate for an epoch; `begin` checks it before its rows are."""
+        task = FitTask(self, X, y, sample_weight, n_epochs=1)
+        before = self._fitted_state()
+        candidate = copy.copy(self)
+        if begin is not None:
+            begin(candidate, before)
+        data, values, weights = check_training_data(
+            candidate, X, y, sample_weight, reset=before is None or not self.n_iter_
+        )
+        labels = candidate._labels_to_go_on(values, before)
+        candidate._train(data, labels, weights, before, task, one_epoch=True)
+        return self._commit(candidate, task)
+
+    @abc.abstractmethod
+    def _labels_to_fit(
+        self, y: NDArray[Any], is_weighed: bool, before: FittedState | None
+    ) -> Labels:
+        """Checked labels of a fit, which may go on from another."""
+
+    @abc.abstractmethod
+    def _labels_to_go_on(self, y: NDArray[Any], before: FittedState | None) -> Labels:
+        """Checked labels of a call of `partial_fit`."""
 
     def _train(
         self,
-        rows: tuple[Any, NDArray[np.int64], NDArray[np.float64] | None],
+        X: Rows,
+        labels: Labels,
+        weights: NDArray[np.float64] | None,
         before: FittedState | None,
         task: FitTask,
         one_epoch: bool = False,
     ) -> None:
-        """Fit on checked rows, codes into ``classes_`` and weights."""
+        """Fit on checked rows."""
         from skmcdropout._fitting.fit import fit_network
-        from skmcdropout._fitting.parameters import LabelledRows
+        from skmcdropout._fitting.labels import LabelledRows
 
-        data = LabelledRows(*rows, self.classes_)
+        data = LabelledRows(X, labels, weights)
         fitted = fit_network(
             self, data, before, task, self._attributes_after, one_epoch=one_epoch
         )
@@ -114,14 +144,20 @@ class MCDropoutBase(CallbackSupportMixin, ChecksumMixin, BaseEstimator):
         weights, progress = fitted.training.weights, fitted.training.progress
         self.history_ = {name: [*values] for name, values in progress.history.items()}
         self.n_iter_ = progress.n_epochs
-        self._spec, self._progress = fitted.spec, progress
-        self.temperature_ = progress.temperature
+        self._spec, self._progress = fitted.calibrated_spec, progress
         self._seeds, self._built_by = fitted.seeds, fitted.built_by
         self._sampler = Sampler(
-            fitted.spec, weights, fitted.seeds.masks, True, fitted.compiled
+            self._spec, weights, fitted.seeds.masks, True, fitted.compiled
         )
         if fitted.spec.n_features_varies:
             forget_features(self)
+
+    def _adopt(self, adopted: Adopted) -> None:
+        """Take a network that was trained already."""
+        self.model = adopted.model
+        if adopted.n_features is not None:
+            self.n_features_in_ = adopted.n_features
+        self._set_fitted(adopted.fitted)
 
     def _fitted_state(self) -> FittedState | None:
         """What was learned, to be trained on as it is now; None before a fit."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from numbers import Integral, Real
+from numbers import Real
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -15,35 +15,21 @@ from sklearn.utils.validation import (
 )
 
 from skmcdropout._base import MCDropoutBase
-from skmcdropout._fitting.callbacks import FitTask
-from skmcdropout._fitting.sizes import length, n_epochs
-from skmcdropout._networks.activations import ELEMENTWISE
-from skmcdropout._utils.constraints import RANDOM_STATE, Number
+from skmcdropout._fitting.sizes import OF_CLASSES
+from skmcdropout._parameters import NetworkParameters
+from skmcdropout._utils.constraints import Number
 from skmcdropout._utils.forks import check_process
 from skmcdropout._utils.private import (
-    HasMethods,
     StrOptions,
     fit_context,
 )
-from skmcdropout._validation import check_training_data
 from skmcdropout.uncertainty import check_measures, from_summary
 
 if TYPE_CHECKING:
     import keras
 
-
-KERNEL_INITIALIZERS = {
-    "glorot_normal",
-    "glorot_uniform",
-    "he_normal",
-    "he_uniform",
-    "lecun_normal",
-    "lecun_uniform",
-    "orthogonal",
-    "random_normal",
-    "random_uniform",
-    "truncated_normal",
-}
+    from skmcdropout._fitting.labels import ClassLabels
+    from skmcdropout._fitting.parameters import FittedState
 
 
 class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
@@ -265,45 +251,14 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "hidden_layer_sizes": [
-            "array-like",
-            Number(Integral, 1, None, closed="left"),
-        ],
-        "activation": [StrOptions(ELEMENTWISE)],
-        "model": [callable, None],
-        "dropout_rate": [Number(Real, 0, 1, closed="left"), "array-like"],
-        "dropout_position": [
-            StrOptions({"hidden", "all"}),
-            Number(Integral, 1, None, closed="left"),
-        ],
-        "n_samples": [Number(Integral, 0, None, closed="left")],
-        "sampling": [StrOptions({"stratified", "independent"})],
-        "batch_normalization": ["boolean"],
-        "kernel_initializer": [
-            StrOptions(KERNEL_INITIALIZERS),
-            HasMethods(["get_config", "from_config"]),
-        ],
-        "alpha": [Number(Real, 0, None, closed="left")],
-        "max_norm": [Number(Real, 0, None, closed="neither"), None],
-        "optimizer": [str, HasMethods(["apply", "get_config", "from_config"])],
-        "learning_rate": [Number(Real, 0, None, closed="neither")],
-        "learning_rate_schedule": [StrOptions({"cosine", "constant"})],
-        "batch_size": [
-            StrOptions({"auto"}),
-            Number(Integral, 1, None, closed="left"),
-        ],
-        "epochs": [StrOptions({"auto"}), Number(Integral, 1, None, closed="left")],
+        **NetworkParameters._parameter_constraints,
         "temperature": [StrOptions({"auto"}), Number(Real, 0, None, closed="neither")],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Number(Real, 0, 1, closed="neither")],
-        "n_iter_no_change": [Number(Integral, 1, None, closed="left")],
         "class_weight": [StrOptions({"balanced"}), dict, None],
-        "callbacks": [list, tuple, HasMethods(["set_model"]), None],
-        "warm_start": ["boolean"],
-        "memory": [str, HasMethods(["cache"]), None],
-        "random_state": RANDOM_STATE,
-        "verbose": [Number(Integral, 0, 2, closed="both"), "boolean"],
     }
+
+    _drawn = "probabilities"
+    _auto_sizes = OF_CLASSES
+    classes_: NDArray[Any]
 
     def __init__(
         self,
@@ -336,39 +291,35 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
         verbose: int = 0,
         **model__: Any,
     ) -> None:
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.model = model
-        self.dropout_rate = dropout_rate
-        self.dropout_position = dropout_position
-        self.n_samples = n_samples
-        self.sampling = sampling
-        self.batch_normalization = batch_normalization
-        self.kernel_initializer = kernel_initializer
-        self.alpha = alpha
-        self.max_norm = max_norm
-        self.optimizer = optimizer
-        self.learning_rate = learning_rate
-        self.learning_rate_schedule = learning_rate_schedule
-        self.batch_size = batch_size
-        self.epochs = epochs
+        super().__init__(
+            hidden_layer_sizes=hidden_layer_sizes,
+            activation=activation,
+            model=model,
+            dropout_rate=dropout_rate,
+            dropout_position=dropout_position,
+            n_samples=n_samples,
+            sampling=sampling,
+            batch_normalization=batch_normalization,
+            kernel_initializer=kernel_initializer,
+            alpha=alpha,
+            max_norm=max_norm,
+            optimizer=optimizer,
+            learning_rate=learning_rate,
+            learning_rate_schedule=learning_rate_schedule,
+            batch_size=batch_size,
+            epochs=epochs,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            n_iter_no_change=n_iter_no_change,
+            callbacks=callbacks,
+            warm_start=warm_start,
+            memory=memory,
+            random_state=random_state,
+            verbose=verbose,
+            **model__,
+        )
         self.temperature = temperature
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.n_iter_no_change = n_iter_no_change
         self.class_weight = class_weight
-        self.callbacks = callbacks
-        self.warm_start = warm_start
-        self.memory = memory
-        self.random_state = random_state
-        self.verbose = verbose
-        for name, value in model__.items():
-            if not name.startswith("model__"):
-                raise TypeError(
-                    f"{type(self).__name__}.__init__() got an unexpected keyword "
-                    f"argument {name!r}. (A parameter of model is model__{name}.)"
-                )
-            setattr(self, name, value)
 
     @classmethod
     def from_keras(
@@ -434,16 +385,14 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
         (1, 10)
         """
         check_process()
-        from skmcdropout._fitting.from_keras import adopt
+        from skmcdropout._fitting.from_keras import adopt_classifier
 
         estimator = cls(**params)
         estimator._validate_params()
-        adopted = adopt(estimator, model, classes, from_logits)
-        estimator.model = adopted.model
-        estimator.classes_ = adopted.classes
-        if adopted.n_features is not None:
-            estimator.n_features_in_ = adopted.n_features
-        estimator._set_fitted(adopted.fitted)
+        adopted, estimator.classes_ = adopt_classifier(
+            estimator, model, classes, from_logits
+        )
+        estimator._adopt(adopted)
         return estimator
 
     @fit_context(prefer_skip_nested_validation=True)
@@ -474,29 +423,7 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
             If the data or weights can't be used, if `model` builds a network that can't
             be drawn from, or if the loss becomes NaN or infinite.
         """
-        check_process()
-        task = FitTask(self, X, y, sample_weight, n_epochs(self.epochs, length(y)))
-        before = self._fitted_state() if self.warm_start else None
-        candidate = copy.copy(self)
-        data, labels, weights = check_training_data(
-            candidate, X, y, sample_weight, reset=True
-        )
-        classes, codes = np.unique(labels, return_inverse=True)
-        if len(classes) < 2:
-            weighed = "" if weights is None else " with a positive sample_weight"
-            raise ValueError(
-                f"{type(self).__name__} needs samples of at least 2 classes{weighed} "
-                "in the data, but the data contains only one class: "
-                f"{classes.tolist()[0]!r}"
-            )
-        if before is not None and not np.array_equal(classes, self.classes_):
-            raise ValueError(
-                "warm_start=True must be given the same classes as the last fit, "
-                f"{self.classes_}. Got {classes} instead."
-            )
-        candidate.classes_ = classes
-        candidate._train((data, codes, weights), before, task)
-        return self._commit(candidate, task)
+        return self._fit(X, y, sample_weight)
 
     @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(
@@ -535,41 +462,75 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
         """
         check_process()
         self._validate_params()  # the decorator does so at the first call only
-        task = FitTask(self, X, y, sample_weight, n_epochs=1)
-        before = self._fitted_state()
         if self.class_weight == "balanced":
             raise ValueError(
                 "class_weight must be a dict or None in partial_fit, which does not "
                 "see all rows at once. Got 'balanced' instead; give the weights that "
                 "sklearn.utils.class_weight.compute_class_weight finds for the whole."
             )
-        candidate = copy.copy(self)
-        if classes is not None:
-            candidate.classes_ = np.unique(classes)
-        elif before is None:
-            raise ValueError("classes must be passed on the first call to partial_fit.")
-        if len(candidate.classes_) < 2:
+
+        def begin(candidate: MCDropoutClassifier, before: FittedState | None) -> None:
+            candidate._set_classes(classes, before)
+
+        return self._partial_fit(X, y, sample_weight, begin)
+
+    def _set_classes(self, classes: Any, before: FittedState | None) -> None:
+        """Set the classes that are announced to `partial_fit`, and keep them."""
+        if classes is None:
+            if before is None:
+                raise ValueError(
+                    "classes must be passed on the first call to partial_fit."
+                )
+            return
+        announced = np.unique(classes)
+        if len(announced) < 2:
             raise ValueError(
-                "classes must hold at least 2 classes. "
-                f"Got {candidate.classes_} instead."
+                f"classes must hold at least 2 classes. Got {announced} instead."
             )
-        if before is not None and not np.array_equal(candidate.classes_, self.classes_):
+        if before is not None and not np.array_equal(announced, self.classes_):
             raise ValueError(
                 "classes must be the same at each call to partial_fit, "
-                f"{self.classes_}. Got {candidate.classes_} instead."
+                f"{self.classes_}. Got {announced} instead."
             )
-        data, labels, weights = check_training_data(
-            candidate, X, y, sample_weight, reset=before is None or not self.n_iter_
-        )
-        unknown = np.setdiff1d(labels, candidate.classes_)
+        self.classes_ = announced
+
+    def _labels_to_fit(
+        self, y: NDArray[Any], is_weighed: bool, before: FittedState | None
+    ) -> ClassLabels:
+        from skmcdropout._fitting.labels import ClassLabels
+
+        classes, codes = np.unique(y, return_inverse=True)
+        if len(classes) < 2:
+            weighed = " with a positive sample_weight" if is_weighed else ""
+            raise ValueError(
+                f"{type(self).__name__} needs samples of at least 2 classes{weighed} "
+                "in the data, but the data contains only one class: "
+                f"{classes.tolist()[0]!r}"
+            )
+        if before is not None and not np.array_equal(classes, self.classes_):
+            raise ValueError(
+                "warm_start=True must be given the same classes as the last fit, "
+                f"{self.classes_}. Got {classes} instead."
+            )
+        self.classes_ = classes
+        return ClassLabels(codes, classes)
+
+    def _labels_to_go_on(
+        self, y: NDArray[Any], before: FittedState | None
+    ) -> ClassLabels:
+        from skmcdropout._fitting.labels import ClassLabels
+
+        unknown = np.setdiff1d(y, self.classes_)
         if len(unknown):
             raise ValueError(
-                f"y must hold only the classes {candidate.classes_}, as announced to "
+                f"y must hold only the classes {self.classes_}, as announced to "
                 f"partial_fit. Got {unknown} too."
             )
-        codes = np.searchsorted(candidate.classes_, labels)
-        candidate._train((data, codes, weights), before, task, one_epoch=True)
-        return self._commit(candidate, task)
+        return ClassLabels(np.searchsorted(self.classes_, y), self.classes_)
+
+    def _set_fitted(self, fitted: FittedState) -> None:
+        super()._set_fitted(fitted)
+        self.temperature_ = fitted.training.progress.temperature
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Predict the class of the largest mean probability.

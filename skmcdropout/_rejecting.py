@@ -13,6 +13,7 @@ from sklearn.base import (
     ClassifierMixin,
     MetaEstimatorMixin,
     clone,
+    is_regressor,
 )
 from sklearn.model_selection import cross_validate
 from sklearn.utils import get_tags
@@ -159,13 +160,17 @@ class RejectingClassifier(
         Raises
         ------
         ValueError
-            If both `coverage` and `max_risk` are given, or if no threshold has a risk
-            as low as `max_risk`.
+            If both `coverage` and `max_risk` are given, if no threshold has a risk as
+            low as `max_risk`, or if the estimator is a regressor.
         """
         if self.coverage is not None and self.max_risk is not None:
             raise ValueError(
                 "coverage and max_risk must not be given together. "
                 f"Got coverage={self.coverage} and max_risk={self.max_risk}."
+            )
+        if is_regressor(self.estimator):
+            raise ValueError(
+                f"estimator must be a classifier. Got {self.estimator!r}, a regressor."
             )
         X, y = indexable(X, y)
         if isinstance(self.cv, str):

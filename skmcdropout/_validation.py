@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import issparse
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, is_classifier, is_regressor
 from sklearn.utils import check_array, check_consistent_length, check_X_y
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
@@ -39,16 +39,19 @@ def check_rows_and_labels(
 ) -> tuple[Rows, NDArray[Any]]:
     """`X` and `y` for training, of the same length."""
     takes_tables_only = estimator.model is None
+    real = {"multi_output": True, "y_numeric": True} if is_regressor(estimator) else {}
     if not _is_dict(X):
         wanted = _wanted(takes_tables_only)
         with np.errstate(over="ignore"):
-            array, labels = validate_data(estimator, X, y, reset=reset, **wanted)
+            array, labels = validate_data(
+                estimator, X, y, reset=reset, **wanted, **real
+            )
         return _without_negative_zeros(array), labels
     arrays = _checked_dict(X, takes_tables_only)
     if reset:
         forget_features(estimator)
     stand_in = np.zeros((len(next(iter(arrays.values()))), 1))
-    _, labels = check_X_y(stand_in, y, estimator=estimator)
+    _, labels = check_X_y(stand_in, y, estimator=estimator, **real)
     return arrays, labels
 
 
@@ -104,7 +107,10 @@ def check_training_data(
 ) -> tuple[Rows, NDArray[Any], NDArray[np.float64] | None]:
     """Rows, labels and weights for training, without the rows of weight zero."""
     data, labels = check_rows_and_labels(estimator, X, y, reset=reset)
-    check_classification_targets(labels)
+    if is_classifier(estimator):
+        check_classification_targets(labels)
+    else:
+        labels = _targets(labels)
     if sample_weight is None:
         return data, labels, None
     weights = check_sample_weight(
@@ -115,25 +121,73 @@ def check_training_data(
         raise ValueError(
             "sample_weight must hold at least one positive weight. Got only zeros."
         )
-    return _selected(data, counted), labels[counted], weights[counted]
+    return select_rows(data, counted), labels[counted], weights[counted]
 
 
-def _selected(X: Rows, rows: Any) -> Rows:
+def _targets(y: NDArray[Any]) -> NDArray[np.float64]:
+    """Targets in double precision, refused where their variance is infinite."""
+    targets = np.asarray(y, dtype=np.float64) + 0.0  # -0.0 becomes 0.0
+    with np.errstate(over="ignore"):
+        largest = np.square(targets).sum(axis=0).max()
+    if not np.isfinite(largest):
+        raise ValueError(
+            "y must hold values whose squares have a finite sum in double precision. "
+            f"Got values up to {np.abs(targets).max():.3g}."
+        )
+    return targets
+
+
+def select_rows(X: Rows, rows: Any) -> Rows:
+    """Some rows of an array, or of each array of a dict."""
     if isinstance(X, Mapping):
         return {name: array[rows] for name, array in X.items()}
     return X[rows]
 
 
-def check_numbers(drawn: Sequence[Floats], row_axis: int) -> None:
+def check_targets(y: Any, n_targets: int) -> NDArray[np.float64]:
+    """Targets to compare predictions with, (n_rows, n_targets)."""
+    given = check_array(y, dtype=np.float64, ensure_2d=False, input_name="y")
+    targets = given.reshape(len(given), -1)
+    if targets.shape[1] != n_targets:
+        raise ValueError(
+            f"y must have {n_targets} target(s) for each row, as in fit. "
+            f"Got shape {given.shape}."
+        )
+    return targets
+
+
+def check_levels(levels: Any, name: str) -> NDArray[np.float64]:
+    """Probabilities above 0 and below 1."""
+    given = np.asarray(levels, dtype=object)
+    try:
+        numbers = np.atleast_1d(np.asarray(levels, dtype=np.float64))
+        is_valid = numbers.ndim == 1 and len(numbers) > 0
+        is_valid = is_valid and bool(((numbers > 0) & (numbers < 1)).all())
+    except (TypeError, ValueError):
+        is_valid = False
+    if not is_valid:
+        value = given.tolist()
+        raise ValueError(
+            f"{name} must hold numbers in the range (0, 1). Got {value!r} instead."
+        )
+    return numbers
+
+
+def n_rows(X: Rows) -> int:
+    """Number of rows of an array, or of each array of a dict."""
+    return len(next(iter(X.values())) if isinstance(X, Mapping) else X)
+
+
+def check_numbers(drawn: Sequence[Floats], row_axis: int, what: str) -> None:
     """Refuse rows on which the network overflows."""
     for array in drawn:
         with np.errstate(invalid="ignore"):
-            largest = array.max(initial=0)
-        if np.isnan(largest):
-            by_row = np.moveaxis(np.isnan(array), row_axis, 0)
+            extremes = array.min(initial=0), array.max(initial=0)
+        if not np.isfinite(extremes).all():
+            by_row = np.moveaxis(~np.isfinite(array), row_axis, 0)
             first = by_row.reshape(len(by_row), -1).any(axis=1).argmax()
             raise ValueError(
                 "X must hold values that the network can compute with in single "
                 "precision; scale the features (StandardScaler). Got rows whose "
-                f"probabilities are NaN, the first at index {first}."
+                f"{what} are NaN or infinite, the first at index {first}."
             )

@@ -23,15 +23,19 @@ MAY_IMPORT = {
     "_drawing": {"_networks", "_utils", "uncertainty"},
     "_fitting": {"_drawing", "_networks", "_training", "_utils", "_version"},
     "_validation": {"_networks", "_utils"},
-    "_base": {"_drawing", "_fitting", "_training", "_utils", "_validation"},
-    "_classifier": {"_base", "_fitting", "_networks", "_utils", "_validation"}
-    | {"uncertainty"},
+    "_parameters": {"_networks", "_utils"},
+    "_base": {"_drawing", "_fitting", "_networks", "_training", "_utils"}
+    | {"_parameters", "_validation"},
+    "_classifier": {"_base", "_fitting", "_parameters", "_utils", "uncertainty"},
+    "_regressor": {"_base", "_fitting", "_networks", "_parameters", "_utils"}
+    | {"_validation", "uncertainty"},
     "_rejecting": {"_utils", "metrics", "uncertainty"},
     "layers": set(),
     "metrics": {"_utils", "uncertainty"},
     "plotting": {"metrics", "uncertainty"},
     "uncertainty": set(),
-    "__init__": {"_classifier", "_rejecting", "_version", "metrics", "uncertainty"},
+    "__init__": {"_classifier", "_regressor", "_rejecting", "_version"}
+    | {"metrics", "uncertainty"},
 }
 
 

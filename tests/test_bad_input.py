@@ -10,10 +10,15 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.utils._param_validation import InvalidParameterError
 
-from skmcdropout import MCDropoutClassifier, RejectingClassifier
+from skmcdropout import (
+    MCDropoutClassifier,
+    MCDropoutRegressor,
+    RejectingClassifier,
+)
 
 X = np.random.RandomState(0).normal(size=(30, 4))
 Y = np.repeat([0, 1, 2], 10)
+ESTIMATORS = [MCDropoutClassifier, MCDropoutRegressor]
 
 
 def with_value(value):
@@ -180,6 +185,7 @@ BAD_PARAMETERS = [
     ("batch_size", 0),
     ("epochs", 0),
     ("temperature", 0.0),
+    ("noise", "loud"),
     ("early_stopping", "maybe"),
     ("validation_fraction", 1.0),
     ("n_iter_no_change", 0),
@@ -194,14 +200,19 @@ BAD_PARAMETERS = [
 
 def test_every_parameter_is_in_the_table():
     names = {name for name, _ in BAD_PARAMETERS}
-    assert names == set(MCDropoutClassifier().get_params())
+    parameters = [set(kind().get_params()) for kind in ESTIMATORS]
+    assert names == set.union(*parameters)
 
 
+@pytest.mark.parametrize("kind", ESTIMATORS)
 @pytest.mark.parametrize(("name", "value"), BAD_PARAMETERS)
-def test_bad_parameters_name_parameter_rule_and_value(name, value):
-    message = f"(?s)The '{name}' parameter of MCDropoutClassifier must be .*{value!r}"
+def test_bad_parameters_name_parameter_rule_and_value(kind, name, value):
+    estimator = kind()
+    if name not in estimator.get_params():
+        return
+    message = f"(?s)The '{name}' parameter of {kind.__name__} must be .*{value!r}"
     with pytest.raises(InvalidParameterError, match=message):
-        MCDropoutClassifier(**{name: value}).fit(X, Y)
+        estimator.set_params(**{name: value}).fit(X, Y)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skmcdropout import MCDropoutClassifier, RejectingClassifier
+from skmcdropout import MCDropoutClassifier, MCDropoutRegressor, RejectingClassifier
 from skmcdropout._utils.checksum import checksum
 
 
@@ -192,7 +192,9 @@ def test_custom_layers_as_keras_teaches_them_are_loaded(moons):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["mlp", "pipeline", "network", "rejecting"])
+@pytest.mark.parametrize(
+    "kind", ["mlp", "pipeline", "network", "rejecting", "regressor"]
+)
 def test_skops_loads_it_trusting_our_own_classes_alone(moons, tmp_path, kind):
     skops = pytest.importorskip("skops.io", reason="skops is not installed")
     X, y = moons
@@ -201,6 +203,8 @@ def test_skops_loads_it_trusting_our_own_classes_alone(moons, tmp_path, kind):
         estimator = make_pipeline(StandardScaler(), estimator)
     elif kind == "rejecting":
         estimator = RejectingClassifier(estimator, cv=2)
+    elif kind == "regressor":
+        estimator = MCDropoutRegressor((8,), epochs=3, n_samples=10, random_state=0)
     if kind == "network":
         network = clone(estimator).fit(X, y).model_
         estimator = MCDropoutClassifier.from_keras(network, random_state=0)
@@ -210,7 +214,8 @@ def test_skops_loads_it_trusting_our_own_classes_alone(moons, tmp_path, kind):
     types = skops.get_untrusted_types(file=tmp_path / "estimator.skops")
     assert all(name.startswith("skmcdropout.") for name in types)
     loaded = skops.load(tmp_path / "estimator.skops", trusted=types)
-    assert_array_equal(loaded.predict_proba(X), estimator.predict_proba(X))
+    method = "sample_predictions" if kind == "regressor" else "predict_proba"
+    assert_array_equal(getattr(loaded, method)(X), getattr(estimator, method)(X))
 
 
 def test_an_unfitted_estimator_is_copied_unfitted():

@@ -11,7 +11,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skmcdropout import MCDropoutClassifier, RejectingClassifier
+from skmcdropout import MCDropoutClassifier, MCDropoutRegressor, RejectingClassifier
 from skmcdropout.metrics import risk_at_coverage
 
 NETWORK = MCDropoutClassifier(
@@ -161,3 +161,9 @@ def test_a_risk_that_nothing_reaches(moons):
 def test_an_estimator_without_uncertainty(moons):
     with pytest.raises(TypeError, match=r"must have a method predict_uncertainty.*Log"):
         RejectingClassifier(LogisticRegression()).fit(*moons)
+
+
+def test_a_regressor_is_refused(blobs):
+    rejecting = RejectingClassifier(MCDropoutRegressor(epochs=1), coverage=0.9)
+    with pytest.raises(ValueError, match=r"must be a classifier\. Got MCDropoutReg"):
+        rejecting.fit(*blobs)

@@ -5,7 +5,7 @@ import pytest
 from sklearn.utils import get_tags
 from sklearn.utils.estimator_checks import check_estimator, parametrize_with_checks
 
-from skmcdropout import MCDropoutClassifier
+from skmcdropout import MCDropoutClassifier, MCDropoutRegressor
 
 ESTIMATORS = [
     MCDropoutClassifier(dropout_position="all"),
@@ -16,13 +16,24 @@ ESTIMATORS = [
 ]
 
 
-@parametrize_with_checks(ESTIMATORS[:1])
+REGRESSORS = [
+    MCDropoutRegressor((30,), epochs=60, learning_rate=0.01),
+    MCDropoutRegressor(
+        (30,), epochs=60, learning_rate=0.01, noise="constant", dropout_position="all"
+    ),
+    MCDropoutRegressor(
+        (30,), epochs=60, learning_rate=0.01, batch_normalization=True, n_samples=0
+    ),
+]
+
+
+@parametrize_with_checks([ESTIMATORS[0], REGRESSORS[0]])
 def test_scikit_learn_check(estimator, check):
     check(estimator)
 
 
 @pytest.mark.slow
-@parametrize_with_checks(ESTIMATORS[1:])
+@parametrize_with_checks([*ESTIMATORS[1:], *REGRESSORS[1:]])
 def test_scikit_learn_check_of_other_parameters(estimator, check):
     check(estimator)
 
@@ -48,23 +59,41 @@ def residual_network(meta):
     return keras.Model(x, keras.layers.Dense(meta["n_classes_"])(h))
 
 
+def regression_network(meta):
+    layers = keras.layers
+    return keras.Sequential(
+        [
+            layers.Dense(30, activation="relu"),
+            layers.Dropout(0.05),
+            layers.Dense(meta["n_outputs_expected_"]),
+        ]
+    )
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
 @pytest.mark.parametrize(
-    "parameters",
-    [{}, {"model": network}, {"model": residual_network}],
-    ids=["default", "a network", "a residual network"],
+    "estimator",
+    [
+        MCDropoutClassifier(),
+        MCDropoutClassifier(model=network),
+        MCDropoutClassifier(model=residual_network),
+        MCDropoutRegressor(model=regression_network, epochs=40, learning_rate=0.02),
+    ],
+    ids=["default", "a network", "residual", "a network for targets"],
 )
-def test_check_estimator_skips_nothing_but_the_array_api(parameters):
-    results = check_estimator(MCDropoutClassifier(**parameters))
+def test_check_estimator_skips_nothing_but_the_array_api(estimator):
+    results = check_estimator(estimator)
     skipped = {r["check_name"] for r in results if r["status"] != "passed"}
     assert skipped <= {"check_array_api_input"}
     assert len(results) > 50
 
 
-def test_no_tag_excuses_anything():
-    tags = get_tags(MCDropoutClassifier())
+@pytest.mark.parametrize("estimator", [MCDropoutClassifier(), MCDropoutRegressor()])
+def test_no_tag_excuses_anything(estimator):
+    tags = get_tags(estimator)
     assert not tags.non_deterministic
-    assert not tags.classifier_tags.poor_score
+    for own in (tags.classifier_tags, tags.regressor_tags):
+        assert own is None or not own.poor_score
     assert not tags.no_validation
     assert not tags._skip_test

@@ -10,6 +10,7 @@ from sklearn.metrics import log_loss
 
 from skmcdropout import MCDropoutClassifier
 from skmcdropout._fitting import fit as fitting
+from skmcdropout._fitting import held_out
 from skmcdropout._fitting import temperature as finding
 from skmcdropout._fitting.temperature import best_temperature
 
@@ -123,7 +124,7 @@ def test_networks_are_trained_for_it_where_rows_are_few(
         return train(spec, state, data, *args)
 
     monkeypatch.setattr(fitting, "train", noted)
-    monkeypatch.setattr(finding, "train", noted)
+    monkeypatch.setattr(held_out, "train", noted)
     X, y = make_classification(n_rows, random_state=0)
     mlp(epochs=1, **parameters).fit(X, y)
     assert len(trained) == n_networks

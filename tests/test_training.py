@@ -15,7 +15,7 @@ from sklearn.utils.estimator_checks import check_class_weight_classifiers
 
 from skmcdropout import MCDropoutClassifier
 from skmcdropout._fitting import fit as fitting
-from skmcdropout._fitting.sizes import batch_size, n_epochs
+from skmcdropout._fitting.sizes import OF_CLASSES, OF_TARGETS, batch_size, n_epochs
 from skmcdropout._networks.activations import ELEMENTWISE
 from skmcdropout._networks.perceptron import build_network
 from skmcdropout._training import trainer_pool
@@ -235,19 +235,23 @@ def test_the_schedule_is_that_of_a_model_too_unless_it_has_its_own(blobs):
 
 
 @pytest.mark.parametrize(
-    ("n_rows", "expected"), [(10, 64), (2048, 64), (6400, 200), (10**6, 256)]
+    ("n_rows", "of_classes", "of_targets"),
+    [(10, 64, 32), (1600, 64, 50), (2048, 64, 64), (6400, 200, 200), (10**6, 256, 256)],
 )
-def test_batches_follow_the_size_of_the_table(n_rows, expected):
-    assert batch_size("auto", n_rows) == expected
-    assert batch_size(7, n_rows) == 7
+def test_batches_follow_the_size_of_the_table(n_rows, of_classes, of_targets):
+    assert batch_size("auto", n_rows, OF_CLASSES) == of_classes
+    assert batch_size("auto", n_rows, OF_TARGETS) == of_targets
+    assert batch_size(7, n_rows, OF_CLASSES) == 7
 
 
 @pytest.mark.parametrize(
-    ("n_rows", "expected"), [(0, 50), (10, 50), (10_000, 50), (40_000, 25), (10**9, 1)]
+    ("n_rows", "of_classes", "of_targets"),
+    [(0, 50, 300), (2500, 50, 200), (10_000, 50, 100), (40_000, 25, 50), (10**9, 1, 1)],
 )
-def test_epochs_follow_the_size_of_the_table(n_rows, expected):
-    assert n_epochs("auto", n_rows) == expected
-    assert n_epochs(7, n_rows) == 7
+def test_epochs_follow_the_size_of_the_table(n_rows, of_classes, of_targets):
+    assert n_epochs("auto", n_rows, OF_CLASSES) == of_classes
+    assert n_epochs("auto", n_rows, OF_TARGETS) == of_targets
+    assert n_epochs(7, n_rows, OF_TARGETS) == 7
 
 
 class NotesRates(keras.callbacks.Callback):

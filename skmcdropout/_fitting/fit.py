@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from numbers import Integral
 from typing import Any
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from skmcdropout._fitting.callbacks import FitTask
 from skmcdropout._fitting.from_function import plan_from_function
 from skmcdropout._fitting.from_parameters import plan_perceptron
+from skmcdropout._fitting.held_out import NOTHING_HELD, plan_held_out
+from skmcdropout._fitting.labels import LabelledRows
 from skmcdropout._fitting.memory import train_once
 from skmcdropout._fitting.parameters import (
     FittedState,
-    LabelledRows,
     Parameters,
     Plan,
     Seeds,
 )
 from skmcdropout._fitting.sizes import batch_size, n_epochs
-from skmcdropout._fitting.temperature import plan_temperature
 from skmcdropout._networks.optimizers import has_own_code
-from skmcdropout._training.rows import hold_out, training_rows
+from skmcdropout._networks.perceptron import Perceptron
+from skmcdropout._training.rows import hold_out
 from skmcdropout._training.state import (
     NOT_BEGUN,
-    Progress,
     Recipe,
     TrainingData,
     TrainingState,
@@ -54,52 +55,57 @@ def fit_network(
     spec, weights, table, optimizer, built_by, has_own_rate = plan
     progress = NOT_BEGUN if before is None else before.training.progress
     state = TrainingState(weights, progress)
-    rows, loss_weights = training_rows(
-        table, data.y, data.weights, parameters.class_weight, data.classes
-    )
+    counted = data.labels.rows(table, data.weights, parameters)
+    known = None if before is None else before.spec.outputs
+    spec = spec.with_outputs(data.labels.outputs_for(spec.outputs, counted, known))
+    y = data.labels.as_trained_on(spec.outputs)
+    rows, loss_weights = counted
     validation_rows = rows[:0]
     if parameters.early_stopping and not one_epoch:
         rows, validation_rows = hold_out(
-            rows, data.y, parameters.validation_fraction, seeds.validation_split
+            rows, y, parameters.validation_fraction, seeds.validation_split
         )
-        if not len(validation_rows):
-            raise ValueError(
-                "early_stopping=True must have two samples of at least one class to "
-                f"hold out a validation set. Got n_samples={len(rows)} in "
-                f"{len(np.unique(data.y[rows]))} classes."
-            )
-    arrays = TrainingData(table, data.y, loss_weights, rows, validation_rows)
+        _check_held(validation_rows, y[rows])
+    arrays = TrainingData(table, y, loss_weights, rows, validation_rows)
+    epochs = n_epochs(parameters.epochs, len(rows), parameters._auto_sizes)
     recipe = Recipe(
         optimizer=optimizer,
         learning_rate=float(parameters.learning_rate),
-        batch_size=batch_size(parameters.batch_size, len(rows)),
-        epochs=1 if one_epoch else n_epochs(parameters.epochs, len(rows)),
+        batch_size=batch_size(parameters.batch_size, len(rows), parameters._auto_sizes),
+        epochs=1 if one_epoch else epochs,
         n_iter_no_change=parameters.n_iter_no_change,
         seed=seeds.training,
         is_annealed=_is_annealed(parameters) and not (one_epoch or has_own_rate),
     )
-    temperature, arrays = plan_temperature(
-        _known_temperature(parameters, progress, one_epoch or before is not None),
-        spec,
-        arrays,
-        seeds.validation_split,
-        parameters.kernel_initializer,
-    )
+    calibration = data.labels.calibration(parameters, spec, before, arrays, one_epoch)
+    held = NOTHING_HELD
+    if not calibration.is_known:
+        initializer = parameters.kernel_initializer
+
+        def initial_weights(seed: int) -> Sequence[NDArray[Any]]:
+            if isinstance(spec, Perceptron):
+                return spec.initial_weights(seed, initializer)
+            return weights  # as `model` built it, which may have trained some
+
+        held, arrays = plan_held_out(
+            spec, arrays, seeds.validation_split, initial_weights
+        )
     spec = spec.with_prior_over(len(arrays.rows))
     fitted = FittedState(spec, state, seeds, built_by)
     callbacks, verbose = _callback_list(parameters.callbacks), int(parameters.verbose)
     watcher = task.epochs(
         lambda reached: attributes_after(
-            replace(fitted, training=reached.cooled(temperature.known or 1.0))
+            replace(fitted, training=calibration.before(reached))
         )
     )
 
     def run() -> TrainingState:
         trained = train(spec, state, arrays, recipe, callbacks, verbose, watcher)
-        return trained.cooled(temperature.of(spec, trained, arrays, recipe))
+        networks = held.networks(spec, trained, arrays, recipe)
+        return calibration.calibrated(trained, networks, arrays)
 
     if not one_epoch and _is_cacheable(parameters, plan, task):
-        key = (spec.without_names(), state, arrays, recipe, temperature)
+        key = (spec.without_names(), state, arrays, recipe, held, calibration)
         return replace(fitted, training=train_once(parameters.memory, run, key))
     return replace(fitted, training=run())
 
@@ -122,13 +128,18 @@ def _is_annealed(parameters: Parameters) -> bool:
     return is_named and parameters.learning_rate_schedule == "cosine"
 
 
-def _known_temperature(
-    parameters: Parameters, progress: Progress, goes_on: bool
-) -> float | None:
-    """As given, or as it was before; None if it is to be found."""
-    if not isinstance(parameters.temperature, str):
-        return float(parameters.temperature)
-    return progress.temperature if goes_on else None
+def _check_held(validation_rows: NDArray[np.int64], y: NDArray[Any]) -> None:
+    if len(validation_rows):
+        return
+    if y.dtype.kind == "f":
+        raise ValueError(
+            "early_stopping=True must have two samples to hold out a validation set. "
+            f"Got n_samples={len(y)}."
+        )
+    raise ValueError(
+        "early_stopping=True must have two samples of at least one class to hold out a "
+        f"validation set. Got n_samples={len(y)} in {len(np.unique(y))} classes."
+    )
 
 
 def _is_cacheable(parameters: Parameters, plan: Plan, task: FitTask) -> bool:

@@ -13,12 +13,11 @@ from typing import Any, cast
 import keras
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils.multiclass import type_of_target
 
+from skmcdropout._fitting.labels import LabelledRows
 from skmcdropout._fitting.parameters import (
     BuiltBy,
     FittedState,
-    LabelledRows,
     Parameters,
     Plan,
     Seeds,
@@ -30,6 +29,7 @@ from skmcdropout._networks.inputs import Rows, Shapes
 from skmcdropout._networks.keras_backend import seeded_generators
 from skmcdropout._networks.makers import CallAgain, call_as_text
 from skmcdropout._networks.optimizers import described, made
+from skmcdropout._networks.outputs import Outputs
 from skmcdropout._networks.read_network import NotPlainError, read_network
 from skmcdropout._networks.weights import ensure_built
 
@@ -106,7 +106,7 @@ def _arguments(
         raise ValueError(
             "model must be a function that returns a new keras.Model, so that each fit "
             f"has its own. Got the model {function.name!r} itself; a trained one "
-            "becomes a classifier by MCDropoutClassifier.from_keras."
+            "becomes an estimator by {type(parameters).__name__}.from_keras."
         )
     refuse_set(parameters, MLP_ONLY, BESIDE_MODEL)
     signature = inspect.signature(function).parameters
@@ -155,12 +155,12 @@ def _build(
                 f"Got {network!r}, of type {type(network).__name__}."
             )
         ensure_built(network, row_shapes)
-    from_logits = getattr(function, "from_logits", None)
+
+    def read_outputs(network: keras.Model, row_shapes: Shapes, loss: Any) -> Outputs:
+        return data.labels.outputs_of(network, row_shapes, function, loss)
 
     def tried(maker: CallAgain | None) -> Blueprint:
-        blueprint = read_network(
-            network, row_shapes, len(data.classes), from_logits, maker
-        )
+        blueprint = read_network(network, row_shapes, read_outputs, maker)
         table, shapes = blueprint.pack(data.X)
         try_network(blueprint.for_rows(shapes), network, table)
         return blueprint
@@ -195,15 +195,7 @@ def _row_shapes(X: Rows) -> Shapes:
 
 def _meta(data: LabelledRows) -> dict[str, Any]:
     """What scikeras tells a model function of the data."""
-    X, n_classes = data.X, len(data.classes)
-    meta = {
-        "classes_": data.classes,
-        "n_classes_": n_classes,
-        "target_type_": type_of_target(data.y),
-        "n_outputs_": 1,
-        "n_outputs_expected_": 1 if n_classes == 2 else n_classes,
-        "X_dtype_": np.dtype(np.float32),
-    }
+    X, meta = data.X, {**data.labels.meta(), "X_dtype_": np.dtype(np.float32)}
     if isinstance(X, Mapping):
         return meta | {"X_shape_": {name: array.shape for name, array in X.items()}}
     return meta | {"X_shape_": X.shape, "n_features_in_": X.shape[1]}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import keras
@@ -24,34 +24,37 @@ from skmcdropout._fitting.parameters import (
     refuse_set,
 )
 from skmcdropout._fitting.try_network import try_trained
+from skmcdropout._networks.class_outputs import ClassOutputs
+from skmcdropout._networks.inputs import Shapes
+from skmcdropout._networks.last_layer import count_outputs
 from skmcdropout._networks.makers import SameNetwork, call_as_text
-from skmcdropout._networks.outputs import count_outputs
+from skmcdropout._networks.outputs import Outputs
 from skmcdropout._networks.read_network import input_specs, read_network
+from skmcdropout._networks.target_outputs import TargetOutputs
 from skmcdropout._training.state import TrainingState
+
+#: What a trained network may say of a varying noise.
+SPREADS = ("log_variance", "std")
 
 
 class Adopted(NamedTuple):
-    """A trained network as a fitted state, its sorted classes, and what builds it."""
+    """A trained network as a fitted state, and what builds one like it."""
 
     fitted: FittedState
-    classes: NDArray[Any]
     model: SameNetwork
     n_features: int | None
 
+    @property
+    def n_outputs(self) -> int:
+        """Number of targets; 1 for classes."""
+        return getattr(self.fitted.spec.outputs, "n_targets", 1)
 
-def adopt(
+
+def adopt_classifier(
     parameters: Parameters, network: Any, classes: Any, from_logits: bool | None
-) -> Adopted:
-    """What there is to know of a trained network, which stays as it is."""
-    if not isinstance(network, keras.Model) or not network.built:
-        raise ValueError(
-            "model must be a trained keras.Model, with weights. "
-            f"Got {network!r} instead."
-        )
-    row_shapes = tuple(
-        tuple(n or 1 for n in spec.shape) for spec in input_specs(network)
-    )
-    n_units = count_outputs(network, row_shapes)
+) -> tuple[Adopted, NDArray[Any]]:
+    """What there is to know of a trained classifier, and its sorted classes."""
+    n_units = _count_outputs(network)
     if classes is None:
         classes = np.arange(2 if n_units == 1 else n_units)
     classes = column_or_1d(classes)
@@ -60,7 +63,75 @@ def adopt(
             "classes must hold at least 2 labels, each one once, in the order of the "
             f"model's outputs. Got {classes} instead."
         )
-    blueprint = read_network(network, row_shapes, len(classes), from_logits)
+
+    def read(network: keras.Model, row_shapes: Shapes, loss: Any) -> Outputs:
+        n_classes = len(classes)
+        read = ClassOutputs.read(network, row_shapes, n_classes, from_logits, loss)
+        return read.for_classes(classes)
+
+    return _adopt(parameters, network, read, TrainingState), np.unique(classes)
+
+
+def adopt_regressor(
+    parameters: Parameters, network: Any, noise: str, spread: str, noise_std: Any
+) -> Adopted:
+    """What there is to know of a trained network that predicts real targets."""
+    if spread not in SPREADS:
+        raise ValueError(f"spread must be one of {SPREADS}. Got {spread!r} instead.")
+    n_units = _count_outputs(network)
+    if noise == "varying" and n_units % 2:
+        raise ValueError(
+            f"The model must have 2 outputs (mean and {spread}) for each target with "
+            f"noise='varying'. Got {n_units}: {network.name!r}."
+        )
+    n_targets = n_units // 2 if noise == "varying" else n_units
+    kind = spread if noise == "varying" else None
+    factors = np.ones(n_targets) if kind else _variances(noise_std, n_targets)
+
+    def read(network: keras.Model, row_shapes: Shapes, loss: Any) -> Outputs:
+        return TargetOutputs.read(network, row_shapes, n_targets, kind, True)
+
+    def state(weights: Any) -> TrainingState:
+        return TrainingState(weights).with_noise(factors.tolist())
+
+    return _adopt(parameters, network, read, state)
+
+
+def _variances(std: Any, n_targets: int) -> NDArray[np.float64]:
+    given = np.asarray(std, dtype=float)
+    if (
+        given.shape not in ((), (n_targets,))
+        or not ((given >= 0) & np.isfinite(given)).all()
+    ):
+        raise ValueError(
+            f"noise_std must be a number of at least 0, or one for each of {n_targets} "
+            f"target(s). Got {std!r} instead."
+        )
+    return np.broadcast_to(np.square(given), (n_targets,))
+
+
+def _row_shapes(network: Any) -> Shapes:
+    """Shapes of rows, 1 for axes of any length."""
+    if not isinstance(network, keras.Model) or not network.built:
+        raise ValueError(
+            "model must be a trained keras.Model, with weights. "
+            f"Got {network!r} instead."
+        )
+    return tuple(tuple(n or 1 for n in spec.shape) for spec in input_specs(network))
+
+
+def _count_outputs(network: Any) -> int:
+    return count_outputs(network, _row_shapes(network))
+
+
+def _adopt(
+    parameters: Parameters,
+    network: keras.Model,
+    read_outputs: Callable[[keras.Model, Shapes, Any], Outputs],
+    state: Callable[[Any], TrainingState],
+) -> Adopted:
+    """What there is to know of a trained network, which stays as it is."""
+    blueprint = read_network(network, _row_shapes(network), read_outputs)
     blueprint.outputs.check_loss(blueprint.make_loss())
     weights = [np.array(weight) for weight in network.get_weights()]
     if not all(np.isfinite(weight).all() for weight in weights):
@@ -69,13 +140,12 @@ def adopt(
     if blueprint.optimizer is not None:
         refuse_set(parameters, TRAINED_BY, BESIDE_COMPILED)
     model = SameNetwork(blueprint)
-    spec = replace(blueprint, outputs=blueprint.outputs.for_classes(classes))
     fitted = FittedState(
-        spec,
-        TrainingState(weights),
+        blueprint,
+        state(weights),
         Seeds.drawn(parameters.random_state),
         BuiltBy(model, call_as_text(model, {})),
-        try_trained(network, spec),
+        try_trained(network, blueprint),
     )
     shape = blueprint.inputs[0].shape if len(blueprint.inputs) == 1 else ()
-    return Adopted(fitted, np.unique(classes), model, shape[0] if shape else None)
+    return Adopted(fitted, model, shape[0] if shape else None)

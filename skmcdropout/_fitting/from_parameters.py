@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 
 from skmcdropout._fitting.from_function import PREFIX
+from skmcdropout._fitting.labels import LabelledRows
 from skmcdropout._fitting.parameters import (
     FittedState,
-    LabelledRows,
     Parameters,
     Plan,
     Seeds,
 )
 from skmcdropout._networks.optimizers import described
+from skmcdropout._networks.outputs import Outputs
 from skmcdropout._networks.perceptron import Perceptron
 
 
@@ -26,7 +27,8 @@ def plan_perceptron(
     """The perceptron to train, with new weights or those there were before."""
     assert isinstance(data.X, np.ndarray)
     _refuse_routed(parameters)
-    spec = perceptron_of(parameters, data.X.shape[1], len(data.classes))
+    outputs = data.labels.outputs_of_perceptron()
+    spec = perceptron_of(parameters, data.X.shape[1], outputs)
     optimizer = described(parameters.optimizer)
     if before is not None:
         _check_same_network(before.spec, spec)
@@ -36,9 +38,9 @@ def plan_perceptron(
 
 
 def perceptron_of(
-    parameters: Parameters, n_features: int, n_classes: int
+    parameters: Parameters, n_features: int, outputs: Outputs
 ) -> Perceptron:
-    """The perceptron that parameters describe, for data of this size."""
+    """The perceptron that parameters describe, for rows of so many features."""
     given = parameters.hidden_layer_sizes
     sizes: Any = tuple(given) if np.iterable(given) else (given,)
     is_valid = all(isinstance(n, Integral) and not isinstance(n, bool) for n in sizes)
@@ -50,7 +52,7 @@ def perceptron_of(
     return Perceptron(
         n_features=n_features,
         hidden_layer_sizes=tuple(map(int, sizes)),
-        n_classes=n_classes,
+        outputs=outputs,
         activation=parameters.activation,
         rates=rates_by_layer(
             parameters.dropout_rate, parameters.dropout_position, len(sizes)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import keras
 
     from skmcdropout._drawing.compiled_network import CompiledNetwork
-    from skmcdropout._networks.inputs import Rows
+    from skmcdropout._fitting.sizes import AutoSizes
     from skmcdropout._networks.spec import NetworkSpec
     from skmcdropout._training.state import TrainingState
 
@@ -39,11 +39,10 @@ class Parameters(Protocol):
     learning_rate_schedule: str
     batch_size: int | str
     epochs: int | str
-    temperature: float | str
+    _auto_sizes: AutoSizes
     early_stopping: bool
     validation_fraction: float
     n_iter_no_change: int
-    class_weight: dict[Any, float] | str | None
     callbacks: Any
     memory: Any
     random_state: int | np.random.RandomState | None
@@ -51,15 +50,6 @@ class Parameters(Protocol):
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Parameters by name, those of `model` included."""
-
-
-class LabelledRows(NamedTuple):
-    """Checked training data: `y` holds codes into `classes`."""
-
-    X: Rows
-    y: NDArray[np.int64]
-    weights: NDArray[np.float64] | None
-    classes: NDArray[Any]
 
 
 class Seeds(NamedTuple):
@@ -100,6 +90,12 @@ class FittedState:
     built_by: BuiltBy | None = None
     compiled: CompiledNetwork | None = None
 
+    @property
+    def calibrated_spec(self) -> NetworkSpec:
+        """The network, its outputs with the noise that was found."""
+        factors = self.training.progress.noise_factors
+        return self.spec.with_outputs(self.spec.outputs.with_noise(factors))
+
 
 class Plan(NamedTuple):
     """What to train: a network, its weights before, its rows, with which optimizer.
@@ -116,9 +112,9 @@ class Plan(NamedTuple):
 
 
 def refuse_set(parameters: Any, names: tuple[str, ...], why: str) -> None:
-    """Refuse parameters that are not at their defaults."""
+    """Refuse parameters, of those there are, that are not at their defaults."""
     defaults = inspect.signature(type(parameters)).parameters
-    for name in names:
+    for name in filter(defaults.__contains__, names):
         value, default = getattr(parameters, name), defaults[name].default
         if value is not default and repr(value) != repr(default):
             raise ValueError(f"{name} {why}. Got {name}={value!r}.")

@@ -2,27 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
-#: Up to so many rows there are as many epochs as this; beyond, their number falls by
-#: the root of the number of rows.
-ROWS_OF_ALL_EPOCHS, EPOCHS = 10_000, 50
+#: Rows that numbers of epochs are given for; more rows have fewer, by the root.
+ROWS = 10_000
+
+
+class AutoSizes(NamedTuple):
+    """Epochs of `ROWS` rows, and at most; rows of the smallest batch."""
+
+    epochs_of_rows: int
+    most_epochs: int
+    smallest_batch: int
+
+
+#: Where labels are classes, and where they are real numbers, which a network can come
+#: closer to for longer.
+OF_CLASSES, OF_TARGETS = AutoSizes(50, 50, 64), AutoSizes(100, 300, 32)
 
 #: Steps of an epoch, where that gives batches between these.
-STEPS, SMALLEST_BATCH, LARGEST_BATCH = 32, 64, 256
+STEPS, LARGEST_BATCH = 32, 256
 
 
-def n_epochs(given: int | str, n_rows: int) -> int:
+def n_epochs(given: int | str, n_rows: int, auto: AutoSizes) -> int:
     """Passes over the rows, as given or by their number."""
     if isinstance(given, str):
-        return round(EPOCHS * min(1.0, ROWS_OF_ALL_EPOCHS / max(n_rows, 1)) ** 0.5) or 1
+        n = auto.epochs_of_rows * (ROWS / max(n_rows, 1)) ** 0.5
+        return round(min(n, auto.most_epochs)) or 1
     return given
 
 
-def batch_size(given: int | str, n_rows: int) -> int:
+def batch_size(given: int | str, n_rows: int, auto: AutoSizes) -> int:
     """Rows of a step, as given or by their number."""
     if isinstance(given, str):
-        return min(max(n_rows // STEPS, SMALLEST_BATCH), LARGEST_BATCH)
+        return min(max(n_rows // STEPS, auto.smallest_batch), LARGEST_BATCH)
     return given
 
 

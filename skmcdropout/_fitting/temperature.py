@@ -6,8 +6,7 @@ too unsure where dropout blurs what many rows say clearly. One number mends both
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,124 +14,47 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, logsumexp
 
+from skmcdropout._fitting.held_out import N_SAMPLES, HeldNetwork
 from skmcdropout._networks.perceptron import Perceptron
-from skmcdropout._networks.spec import NetworkSpec
-from skmcdropout._training.backpropagation import sampled_logits
-from skmcdropout._training.rows import hold_out
-from skmcdropout._training.state import Recipe, TrainingData, TrainingState
-from skmcdropout._training.train import train
+from skmcdropout._training.backpropagation import sampled_outputs
+from skmcdropout._training.state import TrainingData, TrainingState
 from skmcdropout._utils.arrays import Floats
-
-#: Draws of each held-out row.
-N_SAMPLES = 50
-
-#: From so many rows on, some are held out of the training itself.
-MANY_ROWS = 2000
-
-#: Share and largest number of rows that are held out of these.
-SHARE_OF_MANY, MOST_ROWS = 0.1, 2000
-
-#: Share of fewer rows, held out anew until there were so many, but so often at most.
-SHARE_OF_FEW, ENOUGH_ROWS, MOST_FOLDS = 0.2, 100, 3
 
 #: Logarithms of temperatures are looked for between its negative and this.
 LARGEST_LOG = 3.0
 
 
 @dataclass(frozen=True)
-class Fold:
-    """A network for a part of the rows, with others held out, and its weights."""
-
-    spec: Perceptron
-    weights: Sequence[NDArray[Any]]
-    rows: NDArray[np.int64]
-    held: NDArray[np.int64]
-    seed: int
-
-
-@dataclass(frozen=True)
 class Temperature:
-    """A temperature that is known, or the rows and networks to find it with."""
+    """A temperature that is known, or is to be found on rows that are held out."""
 
     known: float | None
-    held: NDArray[np.int64]
-    folds: Sequence[Fold]
-    seed: int
 
-    def of(
-        self,
-        spec: NetworkSpec,
-        trained: TrainingState,
-        data: TrainingData,
-        recipe: Recipe,
-    ) -> float:
-        """Of a network that is trained."""
-        if self.known is not None:
-            return self.known
-        assert isinstance(spec, Perceptron)
-        networks = [Fold(spec, trained.weights, data.rows, self.held, self.seed)]
-        if self.folds:
-            networks = [_trained(fold, data, recipe) for fold in self.folds]
+    @property
+    def is_known(self) -> bool:
+        """Whether no rows are needed to find it."""
+        return self.known is not None
+
+    def before(self, state: TrainingState) -> TrainingState:
+        """A state that is not calibrated yet, to be looked at meanwhile."""
+        return state.cooled(self.known or 1.0)
+
+    def calibrated(
+        self, trained: TrainingState, networks: list[HeldNetwork], data: TrainingData
+    ) -> TrainingState:
+        """A trained network that is cooled as others like it need, or it itself."""
+        if self.known is not None or not networks:
+            return self.before(trained)
         rows = np.concatenate([network.held for network in networks])
-        if not len(rows):
-            return 1.0
         logits = [
-            sampled_logits(n.spec, n.weights, data.X[n.held], N_SAMPLES, n.seed)
+            sampled_outputs(n.spec, n.weights, data.X[n.held], N_SAMPLES, n.seed)
             for n in networks
+            if isinstance(n.spec, Perceptron)
         ]
-        return best_temperature(
+        found = best_temperature(
             np.concatenate(logits, axis=1), data.y[rows], data.loss_weights[rows]
         )
-
-
-def plan_temperature(
-    known: float | None,
-    spec: NetworkSpec,
-    data: TrainingData,
-    seed: int,
-    kernel_initializer: Any,
-) -> tuple[Temperature, TrainingData]:
-    """How to find a temperature unless it is known, and what is left to train on.
-
-    `spec` has a prior that is not divided by a number of rows yet.
-    """
-    held, folds = data.validation_rows, list[Fold]()
-    if known is not None or not isinstance(spec, Perceptron):
-        return Temperature(known or 1.0, held, folds, seed), data
-    is_to_hold = not len(held)  # early stopping has not
-    if is_to_hold and len(data.rows) >= MANY_ROWS:
-        share = min(SHARE_OF_MANY, MOST_ROWS / len(data.rows))
-        rows, held = hold_out(data.rows, data.y, share, seed)
-        data = replace(data, rows=rows)
-    elif is_to_hold:
-        folds = _make_folds(spec, data, seed, kernel_initializer)
-    return Temperature(None, held, folds, seed), data
-
-
-def _make_folds(
-    spec: Perceptron, data: TrainingData, seed: int, kernel_initializer: Any
-) -> list[Fold]:
-    folds: list[Fold] = []
-    seeds = np.random.RandomState(seed).randint(2**31 - 1, size=(MOST_FOLDS, 3))
-    for split_seed, initial_seed, training_seed in seeds.tolist():
-        rows, held = hold_out(data.rows, data.y, SHARE_OF_FEW, split_seed)
-        if not len(held) or sum(len(fold.held) for fold in folds) >= ENOUGH_ROWS:
-            break
-        weights = spec.initial_weights(initial_seed, kernel_initializer)
-        part = spec.with_prior_over(len(rows))
-        folds.append(Fold(part, weights, rows, held, training_seed))
-    return folds
-
-
-def _trained(fold: Fold, data: TrainingData, recipe: Recipe) -> Fold:
-    """The same with the weights after training."""
-    state = train(
-        fold.spec,
-        TrainingState(fold.weights),
-        replace(data, rows=fold.rows),
-        replace(recipe, seed=fold.seed),
-    )
-    return replace(fold, weights=state.weights)
+        return trained.cooled(found)
 
 
 def best_temperature(

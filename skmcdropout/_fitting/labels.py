@@ -1,0 +1,233 @@
+"""What is learned of each row: its class, or real targets."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Protocol
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils.multiclass import type_of_target
+
+from skmcdropout._fitting.held_out import MOST_ROWS, HeldNetwork
+from skmcdropout._fitting.noise import Noise, best_noise_factors, sampled_values
+from skmcdropout._fitting.parameters import FittedState, Parameters
+from skmcdropout._fitting.temperature import Temperature
+from skmcdropout._networks.class_outputs import ClassOutputs
+from skmcdropout._networks.inputs import Rows, Shapes
+from skmcdropout._networks.outputs import Outputs
+from skmcdropout._networks.perceptron import Perceptron
+from skmcdropout._networks.spec import NetworkSpec
+from skmcdropout._networks.target_outputs import TargetOutputs
+from skmcdropout._training.rows import TrainingRows, training_rows
+from skmcdropout._training.state import TrainingData, TrainingState
+
+Doubles = NDArray[np.float64]
+
+
+class Calibration(Protocol):
+    """What is found on held-out rows after training, `Temperature` or `Noise`."""
+
+    @property
+    def is_known(self) -> bool:
+        """Whether no rows are needed to find it."""
+
+    def before(self, state: TrainingState) -> TrainingState:
+        """A state that is not calibrated yet, to be looked at meanwhile."""
+
+    def calibrated(
+        self, trained: TrainingState, networks: list[HeldNetwork], data: TrainingData
+    ) -> TrainingState:
+        """A trained network with what the others show."""
+
+
+class Labels(Protocol):
+    """The labels of some rows, and what is asked of a network for them."""
+
+    def outputs_of_perceptron(self) -> Outputs:
+        """What a perceptron's outputs mean."""
+
+    def outputs_of(
+        self, network: keras.Model, row_shapes: Shapes, function: Any, loss: Any
+    ) -> Outputs:
+        """What those of a network mean that `function` built, compiled with `loss`."""
+
+    def meta(self) -> dict[str, Any]:
+        """What scikeras tells a model function of labels."""
+
+    def rows(
+        self, table: NDArray[Any], weights: Doubles | None, parameters: Parameters
+    ) -> TrainingRows:
+        """Which rows to train on, in which order and with which weights."""
+
+    def outputs_for(
+        self, outputs: Outputs, rows: TrainingRows, before: Outputs | None
+    ) -> Outputs:
+        """With what these rows say of them, or what was known before."""
+
+    def as_trained_on(self, outputs: Outputs) -> NDArray[Any]:
+        """The labels as a loss compares them with outputs."""
+
+    def calibration(
+        self,
+        parameters: Parameters,
+        spec: NetworkSpec,
+        before: FittedState | None,
+        data: TrainingData,
+        one_epoch: bool,
+    ) -> Calibration:
+        """What is to be found on held-out rows."""
+
+
+class LabelledRows(NamedTuple):
+    """Checked training data."""
+
+    X: Rows
+    labels: Labels
+    weights: Doubles | None
+
+
+class ClassLabels(NamedTuple):
+    """Classes of rows, as codes into the sorted `classes`."""
+
+    codes: NDArray[np.int64]
+    classes: NDArray[Any]
+
+    def outputs_of_perceptron(self) -> ClassOutputs:
+        """A probability of each class."""
+        return ClassOutputs.of_perceptron(len(self.classes))
+
+    def outputs_of(
+        self, network: keras.Model, row_shapes: Shapes, function: Any, loss: Any
+    ) -> ClassOutputs:
+        """Probabilities or logits."""
+        from_logits = getattr(function, "from_logits", None)
+        n_classes = len(self.classes)
+        return ClassOutputs.read(network, row_shapes, n_classes, from_logits, loss)
+
+    def meta(self) -> dict[str, Any]:
+        """What scikeras tells a model function of classes."""
+        n_classes = len(self.classes)
+        return {
+            "classes_": self.classes,
+            "n_classes_": n_classes,
+            "target_type_": type_of_target(self.codes),
+            "n_outputs_": 1,
+            "n_outputs_expected_": 1 if n_classes == 2 else n_classes,
+        }
+
+    def rows(
+        self, table: NDArray[Any], weights: Doubles | None, parameters: Any
+    ) -> TrainingRows:
+        """Which rows to train on, in which order and with which weights."""
+        class_weight = parameters.class_weight
+        return training_rows(table, self.codes, weights, class_weight, self.classes)
+
+    def outputs_for(
+        self, outputs: Outputs, rows: TrainingRows, before: Outputs | None
+    ) -> Outputs:
+        """The same: they do not depend on the rows."""
+        return outputs
+
+    def as_trained_on(self, outputs: Outputs) -> NDArray[np.int64]:
+        """The codes."""
+        return self.codes
+
+    def calibration(
+        self,
+        parameters: Any,
+        spec: NetworkSpec,
+        before: FittedState | None,
+        data: TrainingData,
+        one_epoch: bool,
+    ) -> Temperature:
+        """The temperature as given, or as it was; not known if it is to be found."""
+        if not isinstance(parameters.temperature, str):
+            return Temperature(float(parameters.temperature))
+        if before is not None:
+            return Temperature(before.training.progress.temperature)
+        is_found = isinstance(spec, Perceptron) and not one_epoch
+        return Temperature(None if is_found else 1.0)
+
+
+class TargetLabels(NamedTuple):
+    """Real targets of rows, (n_rows, n_targets), and how their noise is modelled."""
+
+    y: Doubles
+    noise: str
+
+    @property
+    def n_targets(self) -> int:
+        """Number of targets of a row."""
+        return self.y.shape[1]
+
+    def outputs_of_perceptron(self) -> TargetOutputs:
+        """A mean of each target, and with varying noise a log-variance."""
+        spread = "log_variance" if self.noise == "varying" else None
+        return TargetOutputs.standard(self.n_targets, spread)
+
+    def outputs_of(
+        self, network: keras.Model, row_shapes: Shapes, function: Any, loss: Any
+    ) -> TargetOutputs:
+        """The same as of a perceptron, or what a network there was gave."""
+        spread = self.outputs_of_perceptron().spread
+        if spread is not None:
+            spread = getattr(function, "spread", spread)
+        return TargetOutputs.read(network, row_shapes, self.n_targets, spread, False)
+
+    def meta(self) -> dict[str, Any]:
+        """What scikeras tells a model function of targets."""
+        return {
+            "target_type_": type_of_target(self.y.squeeze(axis=1))
+            if self.n_targets == 1
+            else "continuous-multioutput",
+            "n_outputs_": self.n_targets,
+            "n_outputs_expected_": self.outputs_of_perceptron().n_units,
+        }
+
+    def rows(
+        self, table: NDArray[Any], weights: Doubles | None, parameters: Parameters
+    ) -> TrainingRows:
+        """Which rows to train on, in which order and with which weights."""
+        return training_rows(table, self.y, weights)
+
+    def outputs_for(
+        self, outputs: Any, rows: TrainingRows, before: Any
+    ) -> TargetOutputs:
+        """With mean and standard deviation of these rows' targets, or those before."""
+        if before is not None:
+            return outputs.like(before)
+        indices, weights = rows
+        y, shares = self.y[indices], weights[indices].astype(np.float64)
+        mean = np.average(y, axis=0, weights=shares)
+        scale = np.sqrt(np.average(np.square(y - mean), axis=0, weights=shares))
+        is_constant = scale <= 10 * np.finfo(np.float64).eps * np.abs(mean)
+        return outputs.standardizing(mean, np.where(is_constant, 1.0, scale))
+
+    def as_trained_on(self, outputs: Any) -> NDArray[np.float32]:
+        """The targets in standard units."""
+        return outputs.standardized(self.y)
+
+    def calibration(
+        self,
+        parameters: Parameters,
+        spec: NetworkSpec,
+        before: FittedState | None,
+        data: TrainingData,
+        one_epoch: bool,
+    ) -> Noise:
+        """The noise as it was; as the next rows show it, that are trained on soon."""
+        outputs: Any = spec.outputs
+        if before is None:
+            return Noise((1.0,) * self.n_targets if one_epoch else None, outputs)
+        factors = before.training.progress.noise_factors
+        if one_epoch:
+            rows = data.rows[:MOST_ROWS]  # their order says nothing
+            weights = before.training.weights
+            values = sampled_values(before.spec, weights, data.X[rows], 0)
+            means, variances = outputs.split(values)
+            y, shares = data.y[rows], data.loss_weights[rows]
+            of_targets = y.var(axis=0, dtype=np.float64)  # if nothing is known
+            centre = [f or v or 1.0 for f, v in zip(factors, of_targets, strict=True)]
+            factors = best_noise_factors(means, variances, y, shares, centre)
+        return Noise(factors, outputs)
