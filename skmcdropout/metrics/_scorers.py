@@ -3,42 +3,58 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
+from inspect import signature
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
+from sklearn.base import is_regressor
 from sklearn.pipeline import Pipeline
 from sklearn.utils.metadata_routing import MetadataRequest
 
 from skmcdropout._utils.private import BaseScorer
-from skmcdropout.metrics import _selective
-from skmcdropout.uncertainty import check_measures
+from skmcdropout.metrics import _regression, _selective
+from skmcdropout.uncertainty import MEASURES, REGRESSION_MEASURES, check_measures
 
-SCORES = (
-    "neg_aurc",
-    "neg_excess_aurc",
-    "neg_risk_at_coverage",
-    "accuracy_at_coverage",
-    "error_detection_auroc",
-)
+#: Scores of values as well as of labels.
+RISK_SCORES = ("neg_aurc", "neg_excess_aurc", "neg_risk_at_coverage")
+
+SCORES = (*RISK_SCORES, "accuracy_at_coverage", "error_detection_auroc")
+
+#: Scores of distributions, and the method that each one asks for.
+DISTRIBUTION_SCORES = {
+    "mean_log_density": "predict_log_density",
+    "neg_crps": "sample_predictions",
+    "neg_interval_score": "predict_interval",
+    "neg_quantile_calibration_error": "sample_predictions",
+}
+
+#: What a scorer itself passes to the functions of the scores.
+PASSED = {"y_true", "y_pred", "uncertainty", "means", "stds", "lower", "upper"}
+PASSED |= {"sample_weight"}
 
 
 def make_uncertainty_scorer(
-    score: str = "neg_aurc", measure: str = "predictive_entropy", **kwargs: Any
+    score: str = "neg_aurc", measure: str | None = None, **kwargs: Any
 ) -> _UncertaintyScorer:
     """Make a scorer of an uncertainty measure, for `scoring` in scikit-learn.
 
     Takes part in `GridSearchCV`, `cross_validate`, `permutation_importance` and so on,
-    with an `MCDropoutClassifier` or a `Pipeline` or search that ends in one. (For the
-    calibration errors use scikit-learn's `make_scorer` with
+    with an `MCDropoutClassifier`, an `MCDropoutRegressor`, or a `Pipeline` or search
+    that ends in one. For regressors the risk is the mean squared error. (For the
+    calibration errors of classifiers use scikit-learn's `make_scorer` with
     ``response_method="predict_proba", greater_is_better=False``.)
 
     Parameters
     ----------
     score : str, default="neg_aurc"
-        "neg_aurc", "neg_excess_aurc", "neg_risk_at_coverage", "accuracy_at_coverage" or
-        "error_detection_auroc"; higher is better.
-    measure : str, default="predictive_entropy"
-        A measure of `MCDropoutClassifier.predict_uncertainty`.
+        "neg_aurc", "neg_excess_aurc" or "neg_risk_at_coverage"; for classifiers also
+        "accuracy_at_coverage" and "error_detection_auroc". Higher is better.
+    measure : str, default=None
+        A measure of the estimator's `predict_uncertainty`; of several outputs its root
+        mean square. None is the total uncertainty, "predictive_entropy" for classifiers
+        and "total_std" for regressors.
     **kwargs : dict
         Parameters of the score, like ``coverage=0.8``.
 
@@ -51,6 +67,12 @@ def make_uncertainty_scorer(
     ------
     ValueError
         If there is no such score or measure.
+    TypeError
+        If the score has no such parameter.
+
+    See Also
+    --------
+    make_distribution_scorer : Scores of a regressor's predicted distributions.
 
     Examples
     --------
@@ -66,26 +88,109 @@ def make_uncertainty_scorer(
     """
     if score not in SCORES:
         raise ValueError(f"score must be one of {SCORES}. Got {score!r} instead.")
-    check_measures([measure])
-    return _UncertaintyScorer(score, measure, kwargs)
+    if measure is not None:
+        check_measures([measure], {**MEASURES, **REGRESSION_MEASURES})
+    asked = (score,) if measure is None else (score, measure)
+    return _UncertaintyScorer("make_uncertainty_scorer", asked, _selective, kwargs)
 
 
-class _UncertaintyScorer(BaseScorer):
-    """A score of an estimator's own uncertainty; higher is better."""
+def make_distribution_scorer(
+    score: str = "mean_log_density", **kwargs: Any
+) -> _DistributionScorer:
+    """Make a scorer of predicted distributions, for `scoring` in scikit-learn.
 
-    def __init__(self, score: str, measure: str, kwargs: dict[str, Any]) -> None:
-        self._asked = score, measure
-        sign = -1 if score.startswith("neg_") else 1
-        function = getattr(_selective, score.removeprefix("neg_"))
-        super().__init__(function, sign, kwargs)
+    Takes part in `GridSearchCV`, `cross_validate`, `permutation_importance` and so on,
+    with an `MCDropoutRegressor` or a `Pipeline` or search that ends in one.
+
+    Parameters
+    ----------
+    score : str, default="mean_log_density"
+        "mean_log_density", "neg_crps", "neg_interval_score" or
+        "neg_quantile_calibration_error"; higher is better. The first three are proper
+        scores. The last says whether the distributions are honest, not whether they
+        are any good: do not choose by it alone.
+    **kwargs : dict
+        Parameters of the score, like ``coverage=0.8`` of the intervals that
+        "neg_interval_score" asks for.
+
+    Returns
+    -------
+    scorer : callable
+        ``scorer(estimator, X, y) -> float``. All but the last score take a
+        `sample_weight` of rows too.
+
+    Raises
+    ------
+    ValueError
+        If there is no such score.
+    TypeError
+        If the score has no such parameter.
+
+    See Also
+    --------
+    make_uncertainty_scorer : Scores of the order of rows by their uncertainty.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sklearn.model_selection import cross_val_score
+    >>> from skmcdropout import MCDropoutRegressor
+    >>> from skmcdropout.metrics import make_distribution_scorer
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> scorer = make_distribution_scorer("neg_interval_score", coverage=0.8)
+    >>> reg = MCDropoutRegressor(epochs=20, random_state=0)
+    >>> cross_val_score(reg, X, y, cv=3, scoring=scorer).shape
+    (3,)
+    """
+    if score not in DISTRIBUTION_SCORES:
+        raise ValueError(
+            f"score must be one of {tuple(DISTRIBUTION_SCORES)}. Got {score!r} instead."
+        )
+    return _DistributionScorer(
+        "make_distribution_scorer", (score,), _regression, kwargs
+    )
+
+
+class _Scorer(BaseScorer):
+    """A score of the metrics by its name; higher is better."""
+
+    def __init__(
+        self, maker: str, asked: tuple[str, ...], metrics: Any, kwargs: dict[str, Any]
+    ) -> None:
+        self._maker = maker
+        self._asked = asked
+        function = getattr(metrics, asked[0].removeprefix("neg_"))
+        _check_parameters(function, kwargs)
+        super().__init__(function, -1 if asked[0].startswith("neg_") else 1, kwargs)
+
+    def _refuse(self, metadata: dict[str, Any]) -> None:
+        if metadata:
+            raise TypeError(f"{self!r} must get no metadata. Got {sorted(metadata)}.")
+
+    def __repr__(self) -> str:
+        given = [repr(name) for name in self._asked]
+        given += [f"{name}={value!r}" for name, value in self._kwargs.items()]
+        return f"{self._maker}({', '.join(given)})"
+
+
+class _UncertaintyScorer(_Scorer):
+    """A score of the order of rows by an estimator's own uncertainty."""
 
     def _score(
         self, method_caller: Any, estimator: Any, X: Any, y_true: Any, **metadata: Any
     ) -> float:
         self._refuse(metadata)
-        _, measure = self._asked
+        score, *measure = self._asked
+        kwargs = dict(self._kwargs)
+        if is_regressor(estimator):
+            if score not in RISK_SCORES:
+                raise ValueError(
+                    f"score must be one of {RISK_SCORES} for a regressor, whose "
+                    f"predictions are not right or wrong. Got {score!r} instead."
+                )
+            kwargs.setdefault("loss", "squared_error")
         return self._sign * self._score_func(
-            y_true, *judged(estimator, X, measure), **self._kwargs
+            y_true, *judged(estimator, X, *measure), **kwargs
         )
 
     def set_score_request(self, **metadata: Any) -> None:
@@ -95,26 +200,73 @@ class _UncertaintyScorer(BaseScorer):
     def _get_metadata_request(self) -> MetadataRequest:
         return MetadataRequest(owner=self)
 
-    def _refuse(self, metadata: dict[str, Any]) -> None:
-        if metadata:
-            raise TypeError(f"{self!r} must get no metadata. Got {sorted(metadata)}.")
 
-    def __repr__(self) -> str:
-        score, measure = self._asked
-        more = "".join(f", {name}={value!r}" for name, value in self._kwargs.items())
-        return f"make_uncertainty_scorer({score!r}, {measure!r}{more})"
+class _DistributionScorer(_Scorer):
+    """A score of the distributions that a regressor predicts."""
+
+    def _score(
+        self, method_caller: Any, estimator: Any, X: Any, y_true: Any, **metadata: Any
+    ) -> float:
+        known = {"sample_weight"} & signature(self._score_func).parameters.keys()
+        self._refuse({name: metadata[name] for name in metadata.keys() - known})
+        kwargs = {**self._kwargs, **metadata}
+        method = DISTRIBUTION_SCORES[self._asked[0]]
+        regressor, rows = last_step(estimator, X, method)
+        if method == "predict_log_density":  # a few rows at a time
+            densities = regressor.predict_log_density(rows, y_true)
+            weight = kwargs.get("sample_weight")
+            return float(_regression.mean_over_rows(densities, weight))
+        if method == "predict_interval":
+            kwargs.setdefault("coverage", 0.9)
+            interval = regressor.predict_interval(rows, kwargs["coverage"])
+            predicted = interval[..., 0], interval[..., 1]
+        else:
+            predicted = regressor.sample_predictions(rows, return_std=True)
+        return self._sign * self._score_func(y_true, *predicted, **kwargs)
 
 
-def judged(estimator: Any, X: Any, measure: str) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Predicted labels of rows, and how uncertain they are."""
-    classifier, rows = last_step(estimator, X)
-    classifier = copy.copy(classifier)  # that another thread may fit meanwhile
-    return classifier.predict(rows), classifier.predict_uncertainty(rows, measure)
+def _check_parameters(function: Callable[..., Any], kwargs: dict[str, Any]) -> None:
+    known = sorted(signature(function).parameters.keys() - PASSED)
+    for name in kwargs:
+        if name not in known:
+            raise TypeError(
+                f"kwargs must be parameters of {function.__name__}, of {known}. "
+                f"Got {name!r} instead."
+            )
 
 
-def last_step(estimator: Any, X: Any) -> tuple[Any, Any]:
-    """The classifier an estimator ends in, and `X` as that gets it."""
-    while not hasattr(estimator, "predict_uncertainty"):
+def total_measure(estimator: Any) -> str:
+    """Name of the total uncertainty of an estimator of its kind."""
+    return "total_std" if is_regressor(estimator) else "predictive_entropy"
+
+
+def loss_of(estimator: Any) -> str:
+    """Name of the loss of an estimator of its kind."""
+    return "squared_error" if is_regressor(estimator) else "zero_one"
+
+
+def judged(
+    estimator: Any, X: Any, measure: str | None = None
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Predicted labels or values of rows, and how uncertain they are.
+
+    Uncertainties of several outputs become one, their root mean square: the square of
+    "total_std" is then the squared error that is expected, the mean over outputs.
+    """
+    measure = total_measure(estimator) if measure is None else measure
+    predictor, rows = last_step(estimator, X)
+    predictor = copy.copy(predictor)  # that another thread may fit meanwhile
+    uncertainty = predictor.predict_uncertainty(rows, measure)
+    if uncertainty.ndim == 2:
+        uncertainty = np.sqrt(np.square(uncertainty).mean(axis=1))
+    return predictor.predict(rows), uncertainty
+
+
+def last_step(
+    estimator: Any, X: Any, method: str = "predict_uncertainty"
+) -> tuple[Any, Any]:
+    """The estimator of this package one ends in, and `X` as that gets it."""
+    while not hasattr(estimator, method):
         if isinstance(estimator, Pipeline):
             if len(estimator) > 1:
                 X = estimator[:-1].transform(X)
@@ -123,7 +275,7 @@ def last_step(estimator: Any, X: Any) -> tuple[Any, Any]:
             estimator = estimator.best_estimator_
         else:
             raise TypeError(
-                "The estimator must have a method predict_uncertainty, or be a "
+                f"The estimator must have a method {method}, or be a "
                 f"Pipeline or a fitted search that ends in one. Got {estimator!r}."
             )
     return estimator, X

@@ -1,8 +1,14 @@
-"""What the displays of `skmcdropout.plotting` draw on, and in which colours."""
+"""What the displays of `skmcdropout.plotting` share: axes, colours, outputs, checks."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from numbers import Integral
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import is_regressor
+from sklearn.utils import check_random_state
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,3 +23,40 @@ def axes_or_new(ax: Axes | None) -> Axes:
     import matplotlib.pyplot as plt
 
     return plt.subplots(layout="constrained")[1]
+
+
+def of_target(values: NDArray[Any], target: int, axis: int = 1) -> NDArray[Any]:
+    """The values of one output, where there is an axis of outputs."""
+    n_outputs = values.shape[axis] if values.ndim > axis else 1
+    if not (isinstance(target, Integral) and 0 <= target < n_outputs):
+        raise ValueError(
+            f"target must be an int in the range [0, {n_outputs}), an output of the "
+            f"regressor. Got {target!r} instead."
+        )
+    return values.take(target, axis=axis) if values.ndim > axis else values
+
+
+def some_rows(
+    n_all: int,
+    n_rows: int | None,
+    random_state: int | np.random.RandomState | None,
+) -> NDArray[np.bool_]:
+    """Which rows to draw: `n_rows` at most, chosen at random; None is all."""
+    if n_rows is not None and not (isinstance(n_rows, Integral) and n_rows > 0):
+        raise ValueError(
+            f"n_rows must be an int in the range [1, inf) or None. Got {n_rows!r} "
+            "instead."
+        )
+    is_drawn = np.ones(n_all, dtype=bool)
+    if n_rows is not None and n_rows < n_all:
+        is_drawn[check_random_state(random_state).permutation(n_all)[n_rows:]] = False
+    return is_drawn
+
+
+def check_classifier(estimator: Any) -> None:
+    """Refuse a regressor."""
+    if is_regressor(estimator):
+        raise TypeError(
+            "The estimator must be a classifier for this display. "
+            f"Got {estimator!r} instead."
+        )

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from skmcdropout.metrics._scorers import last_step
-from skmcdropout.plotting._axes import BLUE, VERMILION, axes_or_new
+from skmcdropout.plotting._axes import BLUE, VERMILION, axes_or_new, check_classifier
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -91,7 +91,13 @@ class ConvergenceDisplay:
         -------
         display : ConvergenceDisplay
             The deviations.
+
+        Raises
+        ------
+        TypeError
+            If the estimator is a regressor.
         """
+        check_classifier(estimator)
         classifier, rows = last_step(estimator, X)
         classifier = copy.copy(classifier)  # its n_samples stays what it is
         reference = classifier.set_params(n_samples=n_reference).predict_proba(rows)

@@ -8,15 +8,27 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from skmcdropout.metrics._scorers import judged, last_step
+from skmcdropout.metrics._scorers import judged, loss_of, total_measure
+from skmcdropout.metrics._selective import losses_of
 from skmcdropout.plotting._axes import BLUE, GREEN, VERMILION, axes_or_new
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
+#: Names of the groups of rows, by the loss.
+GROUPS = {
+    "zero_one": ("right", "wrong"),
+    "squared_error": ("small error", "large error"),
+}
+
+
 class UncertaintyHistogramDisplay:
     """How uncertain right, wrong and other predictions are.
+
+    Of a regressor the groups are the half of the rows with small errors and the half
+    with large ones. An uncertainty is high where errors may be large: many there are
+    small all the same, and the groups overlap.
 
     Every group's bars sum to 1, however many rows it has: what counts is how far the
     groups are apart.
@@ -59,24 +71,26 @@ class UncertaintyHistogramDisplay:
         y: ArrayLike,
         *,
         X_other: ArrayLike | None = None,
-        measure: str = "predictive_entropy",
+        measure: str | None = None,
         ax: Axes | None = None,
         bins: int = 20,
     ) -> UncertaintyHistogramDisplay:
-        """Draw the histograms of a fitted classifier.
+        """Draw the histograms of a fitted classifier or regressor.
 
         Parameters
         ----------
         estimator : estimator
-            Fitted `MCDropoutClassifier`, or `Pipeline` or search that ends in one.
+            Fitted `MCDropoutClassifier` or `MCDropoutRegressor`, or `Pipeline` or
+            search that ends in one.
         X : array-like of shape (n_rows, n_features)
             Rows that it was not trained on.
-        y : array-like of shape (n_rows,)
-            Their labels.
+        y : array-like of shape (n_rows,) or (n_rows, n_outputs)
+            Their labels or true values.
         X_other : array-like of shape (n_other, n_features), default=None
             Rows from elsewhere, out of the distribution of the training data.
-        measure : str, default="predictive_entropy"
-            Measure of uncertainty.
+        measure : str, default=None
+            Measure of uncertainty; of several outputs its root mean square. None is the
+            total uncertainty, "predictive_entropy" or "total_std".
         ax : matplotlib Axes, default=None
             Where to draw; None makes a new figure.
         bins : int, default=20
@@ -87,14 +101,15 @@ class UncertaintyHistogramDisplay:
         display : UncertaintyHistogramDisplay
             The histograms.
         """
+        measure = total_measure(estimator) if measure is None else measure
         other = None
         if X_other is not None:
-            classifier, rows = last_step(estimator, X_other)
-            other = classifier.predict_uncertainty(rows, measure)
+            _, other = judged(estimator, X_other, measure)
         return cls.from_predictions(
             y,
             *judged(estimator, X, measure),
             uncertainty_other=other,
+            loss=loss_of(estimator),
             measure=measure,
             ax=ax,
             bins=bins,
@@ -108,6 +123,7 @@ class UncertaintyHistogramDisplay:
         uncertainty: ArrayLike,
         *,
         uncertainty_other: ArrayLike | None = None,
+        loss: str = "zero_one",
         measure: str = "uncertainty",
         ax: Axes | None = None,
         bins: int = 20,
@@ -116,14 +132,17 @@ class UncertaintyHistogramDisplay:
 
         Parameters
         ----------
-        y_true : array-like of shape (n_rows,)
-            True labels.
-        y_pred : array-like of shape (n_rows,)
-            Predicted labels.
+        y_true : array-like of shape (n_rows,) or (n_rows, n_outputs)
+            True labels or values.
+        y_pred : array-like of shape (n_rows,) or (n_rows, n_outputs)
+            Predicted labels or values.
         uncertainty : array-like of shape (n_rows,)
             Higher = less certain.
         uncertainty_other : array-like of shape (n_other,), default=None
             Uncertainties of rows from elsewhere.
+        loss : {"zero_one", "squared_error"}, default="zero_one"
+            What the rows are grouped by: labels that are right or wrong, or squared
+            errors up to their median and above.
         measure : str, default="uncertainty"
             What is drawn, for the axis.
         ax : matplotlib Axes, default=None
@@ -136,9 +155,10 @@ class UncertaintyHistogramDisplay:
         display : UncertaintyHistogramDisplay
             The histograms.
         """
-        values = np.asarray(uncertainty, dtype=float)
-        is_right = np.asarray(y_true) == np.asarray(y_pred)
-        groups = {"right": values[is_right], "wrong": values[~is_right]}
+        losses, values = losses_of(y_true, y_pred, uncertainty, loss)
+        is_good = losses <= (np.median(losses) if loss == "squared_error" else 0)
+        good, bad = GROUPS[loss]
+        groups = {good: values[is_good], bad: values[~is_good]}
         if uncertainty_other is not None:
             groups["other"] = np.asarray(uncertainty_other, dtype=float)
         return cls(groups, measure=measure).plot(ax=ax, bins=bins)

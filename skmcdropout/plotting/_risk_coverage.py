@@ -7,29 +7,36 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import ArrayLike, NDArray
 
 from skmcdropout.metrics import aurc, risk_coverage_curve
-from skmcdropout.metrics._scorers import judged
+from skmcdropout.metrics._scorers import judged, loss_of, total_measure
 from skmcdropout.plotting._axes import axes_or_new
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-class RiskCoverageDisplay:
-    """Error rate among the rows that a classifier is surest of, for any share of them.
+#: What the risk is, for the axis.
+RISKS = {"zero_one": "error rate among them", "squared_error": "mean squared error"}
 
-    The dotted line is the error rate of all rows, which an uncertainty that says
-    nothing keeps to; the lower the curve, the better errors are told from the rest.
+
+class RiskCoverageDisplay:
+    """Error among the rows that a model is surest of, for any share of them.
+
+    The error rate of a classifier, the mean squared error of a regressor. The dotted
+    line is that of all rows, which an uncertainty that says nothing keeps to; the lower
+    the curve, the better large errors are told from the rest.
 
     Parameters
     ----------
     coverage : ndarray of shape (n_thresholds,)
         Share of the rows that are kept.
     risk : ndarray of shape (n_thresholds,)
-        Error rate among them.
+        Error rate or mean squared error among them.
     aurc : float, default=None
         Area under the curve, for the legend.
     name : str, default=None
         Name of the curve in the legend.
+    loss : {"zero_one", "squared_error"}, default="zero_one"
+        Which of the two the risk is.
 
     Attributes
     ----------
@@ -61,11 +68,13 @@ class RiskCoverageDisplay:
         *,
         aurc: float | None = None,
         name: str | None = None,
+        loss: str = "zero_one",
     ) -> None:
         self.coverage = coverage
         self.risk = risk
         self.aurc = aurc
         self.name = name
+        self.loss = loss
 
     @classmethod
     def from_estimator(
@@ -74,23 +83,25 @@ class RiskCoverageDisplay:
         X: ArrayLike,
         y: ArrayLike,
         *,
-        measure: str = "predictive_entropy",
+        measure: str | None = None,
         name: str | None = None,
         ax: Axes | None = None,
         **kwargs: Any,
     ) -> RiskCoverageDisplay:
-        """Draw the curve of a fitted classifier.
+        """Draw the curve of a fitted classifier or regressor.
 
         Parameters
         ----------
         estimator : estimator
-            Fitted `MCDropoutClassifier`, or `Pipeline` or search that ends in one.
+            Fitted `MCDropoutClassifier` or `MCDropoutRegressor`, or `Pipeline` or
+            search that ends in one.
         X : array-like of shape (n_rows, n_features)
             Rows that it was not trained on.
-        y : array-like of shape (n_rows,)
-            Their labels.
-        measure : str, default="predictive_entropy"
-            Measure of uncertainty.
+        y : array-like of shape (n_rows,) or (n_rows, n_outputs)
+            Their labels or true values.
+        measure : str, default=None
+            Measure of uncertainty; of several outputs its root mean square. None is the
+            total uncertainty, "predictive_entropy" or "total_std".
         name : str, default=None
             Name of the curve; None takes `measure`.
         ax : matplotlib Axes, default=None
@@ -103,9 +114,11 @@ class RiskCoverageDisplay:
         display : RiskCoverageDisplay
             The curve.
         """
+        measure = total_measure(estimator) if measure is None else measure
         return cls.from_predictions(
             y,
             *judged(estimator, X, measure),
+            loss=loss_of(estimator),
             name=measure if name is None else name,
             ax=ax,
             **kwargs,
@@ -118,6 +131,7 @@ class RiskCoverageDisplay:
         y_pred: ArrayLike,
         uncertainty: ArrayLike,
         *,
+        loss: str = "zero_one",
         name: str | None = None,
         ax: Axes | None = None,
         **kwargs: Any,
@@ -126,12 +140,14 @@ class RiskCoverageDisplay:
 
         Parameters
         ----------
-        y_true : array-like of shape (n_rows,)
-            True labels.
-        y_pred : array-like of shape (n_rows,)
-            Predicted labels.
+        y_true : array-like of shape (n_rows,) or (n_rows, n_outputs)
+            True labels or values.
+        y_pred : array-like of shape (n_rows,) or (n_rows, n_outputs)
+            Predicted labels or values.
         uncertainty : array-like of shape (n_rows,)
             Higher = less certain.
+        loss : {"zero_one", "squared_error"}, default="zero_one"
+            Loss of a row: 1 for a wrong label, or the squared error of a value.
         name : str, default=None
             Name of the curve in the legend.
         ax : matplotlib Axes, default=None
@@ -144,9 +160,12 @@ class RiskCoverageDisplay:
         display : RiskCoverageDisplay
             The curve.
         """
-        coverage, risk, _ = risk_coverage_curve(y_true, y_pred, uncertainty)
-        area = aurc(y_true, y_pred, uncertainty)
-        return cls(coverage, risk, aurc=area, name=name).plot(ax=ax, **kwargs)
+        given = y_true, y_pred, uncertainty
+        coverage, risk, _ = risk_coverage_curve(*given, loss=loss)
+        area = aurc(*given, loss=loss)
+        return cls(coverage, risk, aurc=area, name=name, loss=loss).plot(
+            ax=ax, **kwargs
+        )
 
     def plot(self, ax: Axes | None = None, **kwargs: Any) -> RiskCoverageDisplay:
         """Draw the curve.
@@ -165,8 +184,9 @@ class RiskCoverageDisplay:
         """
         self.ax_ = axes_or_new(ax)
         self.figure_ = self.ax_.figure
+        digits = ".4f" if self.loss == "zero_one" else ".4g"  # in [0, 1], or any number
         parts = [] if self.name is None else [self.name]
-        parts += [] if self.aurc is None else [f"AURC {self.aurc:.4f}"]
+        parts += [] if self.aurc is None else [f"AURC {self.aurc:{digits}}"]
         style = {"label": ", ".join(parts) or None, **kwargs}
         (self.line_,) = self.ax_.plot(self.coverage, self.risk, **style)
         self.ax_.plot(
@@ -174,10 +194,11 @@ class RiskCoverageDisplay:
         )
         self.ax_.set(
             xlabel="coverage: share of rows kept, surest first",
-            ylabel="risk: error rate among them",
+            ylabel=f"risk: {RISKS[self.loss]}",
             xlim=(0, 1),
         )
         self.ax_.set_ylim(bottom=0)
         if parts:
-            self.ax_.legend(loc="center left")
+            is_rate = self.loss == "zero_one"
+            self.ax_.legend(loc="center left" if is_rate else "lower right")
         return self

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_array
 
 from skmcdropout.metrics._scorers import last_step
+from skmcdropout.plotting._axes import check_classifier
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -104,7 +105,10 @@ class UncertaintySurfaceDisplay:
         ------
         ValueError
             If `X` has not two features.
+        TypeError
+            If the estimator is a regressor.
         """
+        check_classifier(estimator)
         points = check_array(X, input_name="X")
         if points.shape[1] != 2:
             raise ValueError(
