@@ -2,7 +2,9 @@
 
 EXAMPLES = [
     "quickstart",
+    "regression",
     "two_moons",
+    "gap",
     "rejecting",
     "grid_search",
     "calibration",
@@ -10,6 +12,7 @@ EXAMPLES = [
     "sequences_gru",
     "trained_keras_model",
     "conformal_sets",
+    "conformal_regression",
     "active_learning",
 ]
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.model_selection import GridSearchCV, train_test_split
 
-from skmcdropout import MCDropoutClassifier
+from skmcdropout import MCDropoutClassifier, MCDropoutRegressor, metrics
 
 NETWORK = MCDropoutClassifier((30,), epochs=20, n_samples=30, random_state=0)
 
@@ -27,6 +27,87 @@ def test_conformal_sets_with_mapie_cover_as_they_say(digits):
         assert_array_equal(labels, fitted.predict(X_test))
         assert covered.mean() > 0.86
         assert sets[:, :, 0].sum(axis=1).mean() < 4
+
+
+class Part(RegressorMixin, BaseEstimator):
+    """One number a row from a fitted regressor, as MAPIE asks for."""
+
+    def __init__(self, fitted, quantile=None):
+        self.fitted = fitted
+        self.quantile = quantile
+
+    def fit(self, X, y):
+        self.n_features_in_ = self.fitted.n_features_in_
+        return self
+
+    def predict(self, X):
+        if self.quantile is None:
+            return self.fitted.predict_uncertainty(X)
+        return self.fitted.predict_quantiles(X, [self.quantile])[:, 0]
+
+
+@pytest.fixture(scope="module")
+def skewed():
+    """Rows to train, calibrate and test on, with noise that is not normal."""
+    rng = np.random.RandomState(0)
+    X = rng.uniform(-2, 2, size=(2000, 2))
+    y = np.sin(2 * X[:, 0]) + (1.2 + X[:, 1] / 2) * rng.exponential(size=len(X))
+    return tuple((X[rows], y[rows]) for rows in np.split(np.arange(2000), [400, 1000]))
+
+
+REGRESSOR = MCDropoutRegressor((30,), epochs=20, n_samples=30, random_state=0)
+
+
+@pytest.mark.parametrize("way", ["split", "normalised", "quantiles"])
+def test_conformal_intervals_with_mapie_cover_as_they_say(skewed, way):
+    regression = pytest.importorskip(
+        "mapie.regression", reason="MAPIE is not installed"
+    )
+    from mapie.conformity_scores import ResidualNormalisedScore
+
+    (X, y), (X_cal, y_cal), (X_test, y_test) = skewed
+    fitted = clone(REGRESSOR).fit(X, y)
+    if way == "quantiles":
+        parts = [Part(fitted, q).fit(X, y) for q in (0.1, 0.9, 0.5)]
+        conformal = regression.ConformalizedQuantileRegressor(
+            parts, confidence_level=0.8, prefit=True
+        )
+        expected = fitted.predict_quantiles(X_test, [0.5])[:, 0]
+    else:
+        score = ResidualNormalisedScore(Part(fitted).fit(X, y), prefit=True)
+        conformal = regression.SplitConformalRegressor(
+            fitted,
+            confidence_level=0.8,
+            conformity_score="absolute" if way == "split" else score,
+        )
+        expected = fitted.predict(X_test)
+    conformal.conformalize(X_cal, y_cal)
+    points, bounds = conformal.predict_interval(X_test)
+    lower, upper = bounds[:, :, 0].T
+    assert_allclose(points, expected, rtol=1e-6)
+    assert abs(metrics.interval_coverage(y_test, lower, upper) - 0.8) < 0.05
+    width = upper - lower
+    if way == "split":  # one width for all rows
+        assert_allclose(width, width[0], rtol=1e-4)
+    elif way == "normalised":
+        std = fitted.predict_uncertainty(X_test)
+        assert_allclose(width / std, width[0] / std[0], rtol=1e-4)
+    else:
+        moved = width - np.diff(fitted.predict_quantiles(X_test, [0.1, 0.9]))[:, 0]
+        assert_allclose(moved, moved[0], atol=1e-4)
+
+
+def test_cross_conformal_intervals_with_mapie_need_no_rows_to_calibrate(skewed):
+    regression = pytest.importorskip(
+        "mapie.regression", reason="MAPIE is not installed"
+    )
+    (X, y), _, (X_test, y_test) = skewed
+    conformal = regression.CrossConformalRegressor(
+        clone(REGRESSOR), confidence_level=0.8, cv=3, random_state=0
+    ).fit_conformalize(X, y)
+    _, bounds = conformal.predict_interval(X_test)
+    lower, upper = bounds[:, :, 0].T
+    assert 0.75 < metrics.interval_coverage(y_test, lower, upper) < 0.9
 
 
 @pytest.mark.parametrize("strategy", ["GreedyBALD", "QueryByCommittee"])
@@ -128,3 +209,21 @@ def test_parts_of_data_that_does_not_fit_reach_the_accuracy_of_fit(digits):
         for rows in np.array_split(np.arange(len(X)), 5):
             parts.partial_fit(X[rows], y[rows], classes=np.arange(10))
     assert parts.score(X_test, y_test) > whole.score(X_test, y_test) - 0.01
+
+
+def test_distributions_of_numbers_score_as_in_scoringrules():
+    scoringrules = pytest.importorskip(
+        "scoringrules", reason="scoringrules is not installed"
+    )
+    rng = np.random.RandomState(0)
+    y, means, stds = rng.normal(size=50), rng.normal(size=(7, 50)), rng.rand(7, 50)
+    expected = scoringrules.crps_mixnorm(y, means.T, stds.T)
+    assert_allclose(metrics.crps(y, means, stds), expected.mean(), rtol=1e-12)
+    expected = -scoringrules.logs_mixnorm(y, means.T, stds.T)
+    found = metrics.mean_log_density(y, means, stds)
+    assert_allclose(found, expected.mean(), rtol=1e-12)
+    lower, upper = y - rng.rand(50), y + rng.rand(50) - 0.3
+    upper = np.maximum(lower, upper)
+    expected = scoringrules.interval_score(y, lower, upper, 0.2)
+    found = metrics.interval_score(y, lower, upper, coverage=0.8)
+    assert_allclose(found, expected.mean(), rtol=1e-12)

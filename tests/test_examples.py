@@ -14,7 +14,11 @@ EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
 
 
 #: What the examples need beyond the extra "plot".
-NEEDED = {"active_learning": "skactiveml", "conformal_sets": "mapie"}
+NEEDED = {
+    "active_learning": "skactiveml",
+    "conformal_regression": "mapie",
+    "conformal_sets": "mapie",
+}
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
