@@ -21,6 +21,7 @@ SECTIONS = (
     "accuracy",
     "defaults",
     "real",
+    "regression",
 )
 
 if __name__ == "__main__":
