@@ -9,12 +9,12 @@ import numpy as np
 import sklearn
 from sklearn.datasets import load_digits
 
-from skmcdropout import MCDropoutClassifier
+from skmcdropout import MCDropoutClassifier, MCDropoutRegressor
 
 mode, folder = sys.argv[1], Path(sys.argv[2])
 X, y = load_digits(return_X_y=True)
 X = X / 16
-path = folder / "classifiers.pickle"
+path = folder / "estimators.pickle"
 print(f"{mode}: scikit-learn {sklearn.__version__}, Keras {keras.__version__}")
 
 if mode == "save":
@@ -30,14 +30,18 @@ if mode == "save":
         ]
     )
     adopted = MCDropoutClassifier.from_keras(network, random_state=0)
+    regressor = MCDropoutRegressor(epochs=5, random_state=0).fit(X, y)
     saved = [
         (perceptron, X, perceptron.sample_proba(X)),
         (adopted, X.reshape(-1, 8, 8), adopted.sample_proba(X.reshape(-1, 8, 8))),
+        (regressor, X, regressor.sample_predictions(X)),
     ]
     path.write_bytes(pickle.dumps(saved))
 else:
-    for classifier, rows, draws in pickle.loads(path.read_bytes()):
-        difference = abs(classifier.sample_proba(rows) - draws).max()
+    for estimator, rows, draws in pickle.loads(path.read_bytes()):
+        is_regressor = isinstance(estimator, MCDropoutRegressor)
+        method = "sample_predictions" if is_regressor else "sample_proba"
+        difference = abs(getattr(estimator, method)(rows) - draws).max()
         print(f"largest difference between draws: {difference:.1e}")
         np.testing.assert_array_less(difference, 1e-5)
-        classifier.partial_fit(rows, y)
+        estimator.partial_fit(rows, y)

@@ -235,7 +235,7 @@ class MCDropoutRegressor(RegressorMixin, MCDropoutBase):
     >>> from skmcdropout import MCDropoutRegressor
     >>> X, y = load_diabetes(return_X_y=True)
     >>> X, X_test, y, y_test = train_test_split(X, y, random_state=0)
-    >>> reg = MCDropoutRegressor(random_state=0).fit(X, y)
+    >>> reg = MCDropoutRegressor(epochs=50, random_state=0).fit(X, y)
     >>> mean, std = reg.predict(X_test, return_std=True)
     >>> mean.shape, std.shape
     ((111,), (111,))

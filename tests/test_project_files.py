@@ -187,7 +187,7 @@ def test_both_kinds_of_ci_run_the_same_checks():
         "ruff format --check .",
         "mypy",
         "pytest -n 2 --dist loadfile --cov",
-        "pytest -n 2 --dist loadfile --deselect tests/test_package.py",
+        'pytest -n 2 --dist loadfile -m "not slow" --deselect tests/test_package.py',
         "pytest -n 2 tests/test_ecosystem.py tests/test_persistence.py "
         'tests/test_examples.py -k "not test_example or active or conformal"',
         "sphinx-build -W --keep-going -q docs",
