@@ -195,10 +195,10 @@ def test_a_callback_of_scikit_learn_that_raises_changes_nothing(
 
 #: What a fit goes through, by module and name, in the order it does.
 STAGES = [
-    ("skmcdropout._classifier.check_training_data", "both"),
+    ("skmcdropout._base.check_training_data", "both"),
     ("skmcdropout._fitting.parameters.Seeds.drawn", "both"),
     ("skmcdropout._networks.perceptron.Perceptron.initial_weights", "mlp"),
-    ("skmcdropout._fitting.fit.training_rows", "both"),
+    ("skmcdropout._fitting.labels.training_rows", "both"),
     ("skmcdropout._training.perceptron_trainer.PerceptronTrainer.load", "mlp"),
     ("skmcdropout._training.graph_trainer.GraphTrainer.load", "model"),
     ("skmcdropout._training.trainer.Trainer.fit", "both"),

@@ -117,10 +117,10 @@ def test_weights_thinned_in_the_graph_are_those_thinned_before(
     monkeypatch.setattr(chain_engine, "BLOCK_ROWS", 48)
     assert len(X) >= chain_engine.MANY_ROWS
     ran = []
-    wide = WideDraws.probabilities
+    wide = WideDraws.values
     monkeypatch.setattr(
         WideDraws,
-        "probabilities",
+        "values",
         lambda self, h, tell: ran.append(self._n_group) or wide(self, h, tell),
     )
     assert_allclose(classifier.sample_proba(X), expected[0], atol=1e-6)
