@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import abc
 import copy
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
@@ -51,13 +50,11 @@ class MCDropoutBase(CallbackSupportMixin, ChecksumMixin, NetworkParameters):
 
     def _draw(self, X: ArrayLike, wanted: Wanted) -> tuple[Floats, ...]:
         check_is_fitted(self)
-        check_process()
         snapshot = copy.copy(self)
         return snapshot._draw_checked(check_rows(snapshot, X), wanted)
 
-    def _draw_checked(
-        self, data: Rows, wanted: Wanted
-    ) -> tuple[NDArray[np.float32], ...]:
+    def _draw_checked(self, data: Rows, wanted: Wanted) -> tuple[Floats, ...]:
+        check_process()
         asked = {"n_samples": self.n_samples, "sampling": self.sampling}
         validate_parameter_constraints(
             {name: self._parameter_constraints[name] for name in asked},
@@ -93,20 +90,22 @@ class MCDropoutBase(CallbackSupportMixin, ChecksumMixin, NetworkParameters):
         X: Any,
         y: Any,
         sample_weight: Any,
-        begin: Callable[[Self, FittedState | None], None] | None = None,
+        classes: Any = None,
     ) -> Self:
-        """Train a candidate for an epoch; `begin` checks it before its rows are."""
+        """Train a candidate for an epoch and become it."""
         task = FitTask(self, X, y, sample_weight, n_epochs=1)
         before = self._fitted_state()
         candidate = copy.copy(self)
-        if begin is not None:
-            begin(candidate, before)
+        candidate._announce(classes, before)
         data, values, weights = check_training_data(
             candidate, X, y, sample_weight, reset=before is None or not self.n_iter_
         )
         labels = candidate._labels_to_go_on(values, before)
         candidate._train(data, labels, weights, before, task, one_epoch=True)
         return self._commit(candidate, task)
+
+    def _announce(self, classes: Any, before: FittedState | None) -> None:
+        """Take note of the classes that are announced to `partial_fit`."""
 
     @abc.abstractmethod
     def _labels_to_fit(

@@ -468,14 +468,10 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
                 "see all rows at once. Got 'balanced' instead; give the weights that "
                 "sklearn.utils.class_weight.compute_class_weight finds for the whole."
             )
+        return self._partial_fit(X, y, sample_weight, classes)
 
-        def begin(candidate: MCDropoutClassifier, before: FittedState | None) -> None:
-            candidate._set_classes(classes, before)
-
-        return self._partial_fit(X, y, sample_weight, begin)
-
-    def _set_classes(self, classes: Any, before: FittedState | None) -> None:
-        """Set the classes that are announced to `partial_fit`, and keep them."""
+    def _announce(self, classes: Any, before: FittedState | None) -> None:
+        """Set the classes, the same at each call."""
         if classes is None:
             if before is None:
                 raise ValueError(

@@ -761,9 +761,8 @@ class MCDropoutRegressor(RegressorMixin, MCDropoutBase):
     def _mixtures(self, data: Rows) -> Iterator[tuple[slice, Doubles, Doubles]]:
         """Some rows at a time, with means and standard deviations of all draws."""
         outputs = self._outputs
-        n_block = max(
-            1, BLOCK_VALUES // (max(int(self.n_samples), 1) * outputs.n_values)
-        )
+        n_draws = max(int(self.n_samples), 1)
+        n_block = max(1, BLOCK_VALUES // (n_draws * outputs.n_values))
         for start in range(0, n_rows(data), n_block):
             rows = slice(start, start + n_block)
             (values,) = self._draw_checked(select_rows(data, rows), "draws")

@@ -50,7 +50,7 @@ def check_rows_and_labels(
     arrays = _checked_dict(X, takes_tables_only)
     if reset:
         forget_features(estimator)
-    stand_in = np.zeros((len(next(iter(arrays.values()))), 1))
+    stand_in = np.zeros((n_rows(arrays), 1))
     _, labels = check_X_y(stand_in, y, estimator=estimator, **real)
     return arrays, labels
 

@@ -92,7 +92,7 @@ def test_threads_share_one_keras_model(moons):
 SCRIPT = """
 import multiprocessing, sys
 from sklearn.datasets import load_iris
-from skmcdropout import MCDropoutClassifier
+from skmcdropout import MCDropoutClassifier, MCDropoutRegressor
 X, y = load_iris(return_X_y=True)
 quick = MCDropoutClassifier((8,), epochs=1, n_samples=5, random_state=0)
 {before}
@@ -134,7 +134,19 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows does not for
     ],
 )
 def test_a_fork_after_a_prediction_is_an_error_with_the_remedy(work, tmp_path):
-    said = outcome("fork", "quick.fit(X, y).predict(X)", work, tmp_path)
+    check_that_a_fork_is_refused("quick.fit(X, y).predict(X)", work, tmp_path)
+
+
+@pytest.mark.slow
+@posix
+@pytest.mark.parametrize("method", ["predict", "predict_interval", "sample_y"])
+def test_a_fork_of_a_regressor_is_that_error_too(method, tmp_path):
+    before = "quick = MCDropoutRegressor((8,), epochs=1).fit(X, y); quick.predict(X)"
+    check_that_a_fork_is_refused(before, f"quick.{method}(X)", tmp_path)
+
+
+def check_that_a_fork_is_refused(before, work, tmp_path):
+    said = outcome("fork", before, work, tmp_path)
     assert len(said) == 2
     for line in said:
         assert "must not run TensorFlow in a process that was forked" in line

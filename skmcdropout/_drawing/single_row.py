@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from skmcdropout import uncertainty
 from skmcdropout._drawing.results import Wanted
@@ -49,7 +48,7 @@ def _values(x: Floats, structure: Structure, weights: Weights) -> Floats:
     elif final == "sigmoid":
         p = 1 / (1 + np.exp(np.concatenate([z, -z], axis=1)))
     else:
-        p = np.asarray(as_values(tf.constant(z), final, axis=1))
+        p = np.asarray(as_values(z, final, axis=1))
     return np.swapaxes(p, 1, 2)
 
 

@@ -79,7 +79,7 @@ def fit_network(
     )
     calibration = data.labels.calibration(parameters, spec, before, arrays, one_epoch)
     held = NOTHING_HELD
-    if not calibration.is_known:
+    if calibration.known is None:
         initializer = parameters.kernel_initializer
 
         def initial_weights(seed: int) -> Sequence[NDArray[Any]]:

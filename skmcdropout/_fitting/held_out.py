@@ -18,6 +18,7 @@ from skmcdropout._networks.spec import NetworkSpec
 from skmcdropout._training.rows import hold_out
 from skmcdropout._training.state import Recipe, TrainingData, TrainingState
 from skmcdropout._training.train import train
+from skmcdropout._utils.arrays import Floats
 
 #: Draws of each held-out row.
 N_SAMPLES = 50
@@ -67,6 +68,20 @@ class HeldOut:
         if not len(self.rows):
             return []
         return [HeldNetwork(spec, trained.weights, data.rows, self.rows, self.seed)]
+
+
+def draws_of_held(
+    networks: Sequence[HeldNetwork], data: TrainingData, sample: Callable[..., Floats]
+) -> tuple[Floats, NDArray[Any], NDArray[np.float32]]:
+    """Draws of all rows that were held out, with their labels and weights.
+
+    ``sample(spec, weights, table, n_samples, seed)`` draws for the rows of a table.
+    """
+    rows = np.concatenate([network.held for network in networks])
+    draws = [
+        sample(n.spec, n.weights, data.X[n.held], N_SAMPLES, n.seed) for n in networks
+    ]
+    return np.concatenate(draws, axis=1), data.y[rows], data.loss_weights[rows]
 
 
 #: Where nothing is to be found.

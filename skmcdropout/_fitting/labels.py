@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.multiclass import type_of_target
 
-from skmcdropout._fitting.held_out import MOST_ROWS, HeldNetwork
+from skmcdropout._fitting.held_out import MOST_ROWS, N_SAMPLES, HeldNetwork
 from skmcdropout._fitting.noise import Noise, best_noise_factors, sampled_values
 from skmcdropout._fitting.parameters import FittedState, Parameters
 from skmcdropout._fitting.temperature import Temperature
@@ -29,8 +29,8 @@ class Calibration(Protocol):
     """What is found on held-out rows after training, `Temperature` or `Noise`."""
 
     @property
-    def is_known(self) -> bool:
-        """Whether no rows are needed to find it."""
+    def known(self) -> Any:
+        """It, where no rows are needed to find it; or else None."""
 
     def before(self, state: TrainingState) -> TrainingState:
         """A state that is not calibrated yet, to be looked at meanwhile."""
@@ -224,7 +224,7 @@ class TargetLabels(NamedTuple):
         if one_epoch:
             rows = data.rows[:MOST_ROWS]  # their order says nothing
             weights = before.training.weights
-            values = sampled_values(before.spec, weights, data.X[rows], 0)
+            values = sampled_values(before.spec, weights, data.X[rows], N_SAMPLES, 0)
             means, variances = outputs.split(values)
             y, shares = data.y[rows], data.loss_weights[rows]
             of_targets = y.var(axis=0, dtype=np.float64)  # if nothing is known

@@ -15,7 +15,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp
 
 from skmcdropout._drawing.sampler import Sampler
-from skmcdropout._fitting.held_out import N_SAMPLES, HeldNetwork
+from skmcdropout._fitting.held_out import HeldNetwork, draws_of_held
 from skmcdropout._networks.blueprint import Blueprint
 from skmcdropout._networks.perceptron import Perceptron
 from skmcdropout._networks.spec import NetworkSpec
@@ -40,11 +40,6 @@ class Noise:
     known: tuple[float, ...] | None
     outputs: TargetOutputs
 
-    @property
-    def is_known(self) -> bool:
-        """Whether no rows are needed to find it."""
-        return self.known is not None
-
     def before(self, state: TrainingState) -> TrainingState:
         """A state that is not calibrated yet, to be looked at meanwhile."""
         return state.with_noise(self.known or (1.0,) * self.outputs.n_targets)
@@ -53,30 +48,27 @@ class Noise:
         self, trained: TrainingState, networks: list[HeldNetwork], data: TrainingData
     ) -> TrainingState:
         """A trained network with the noise that others like it show, or it itself."""
-        if self.known is not None or not networks:
+        if not networks:
             return self.before(trained)
-        rows = np.concatenate([network.held for network in networks])
-        values = [
-            sampled_values(n.spec, n.weights, data.X[n.held], n.seed) for n in networks
-        ]
-        factors = best_noise_factors(
-            *self.outputs.split(np.concatenate(values, axis=1)),
-            data.y[rows],
-            data.loss_weights[rows],
-        )
-        return trained.with_noise(factors)
+        values, y, weights = draws_of_held(networks, data, sampled_values)
+        means, variances = self.outputs.split(values)
+        return trained.with_noise(best_noise_factors(means, variances, y, weights))
 
 
 def sampled_values(
-    spec: NetworkSpec, weights: Sequence[NDArray[Any]], table: NDArray[Any], seed: int
+    spec: NetworkSpec,
+    weights: Sequence[NDArray[Any]],
+    table: NDArray[Any],
+    n_samples: int,
+    seed: int,
 ) -> Floats:
-    """Draws of a network's values, (N_SAMPLES, n_rows, n_values)."""
+    """Draws of a network's values, (n_samples, n_rows, n_values)."""
     if isinstance(spec, Perceptron):
-        outputs = sampled_outputs(spec, weights, table, N_SAMPLES, seed)
+        outputs = sampled_outputs(spec, weights, table, n_samples, seed)
         return np.asarray(as_values(outputs, spec.outputs.activation, axis=2))
     sampler = Sampler(spec, weights, seed, trust=True)
     shapes = cast(Blueprint, spec).row_shapes
-    (drawn,) = sampler.draw_table(table, shapes, N_SAMPLES, "stratified", "draws")
+    (drawn,) = sampler.draw_table(table, shapes, n_samples, "stratified", "draws")
     return drawn
 
 

@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, logsumexp
 
-from skmcdropout._fitting.held_out import N_SAMPLES, HeldNetwork
-from skmcdropout._networks.perceptron import Perceptron
+from skmcdropout._fitting.held_out import HeldNetwork, draws_of_held
 from skmcdropout._training.backpropagation import sampled_outputs
 from skmcdropout._training.state import TrainingData, TrainingState
 from skmcdropout._utils.arrays import Floats
@@ -30,11 +29,6 @@ class Temperature:
 
     known: float | None
 
-    @property
-    def is_known(self) -> bool:
-        """Whether no rows are needed to find it."""
-        return self.known is not None
-
     def before(self, state: TrainingState) -> TrainingState:
         """A state that is not calibrated yet, to be looked at meanwhile."""
         return state.cooled(self.known or 1.0)
@@ -43,18 +37,11 @@ class Temperature:
         self, trained: TrainingState, networks: list[HeldNetwork], data: TrainingData
     ) -> TrainingState:
         """A trained network that is cooled as others like it need, or it itself."""
-        if self.known is not None or not networks:
+        if not networks:
             return self.before(trained)
-        rows = np.concatenate([network.held for network in networks])
-        logits = [
-            sampled_outputs(n.spec, n.weights, data.X[n.held], N_SAMPLES, n.seed)
-            for n in networks
-            if isinstance(n.spec, Perceptron)
-        ]
-        found = best_temperature(
-            np.concatenate(logits, axis=1), data.y[rows], data.loss_weights[rows]
+        return trained.cooled(
+            best_temperature(*draws_of_held(networks, data, sampled_outputs))
         )
-        return trained.cooled(found)
 
 
 def best_temperature(

@@ -38,7 +38,7 @@ class ClassOutputs:
     keras_activation: ClassVar[str] = "softmax"
     final_layers: ClassVar[tuple[Any, ...]] = ()
     label_dtype: ClassVar[Any] = np.int32
-    label_rank: ClassVar[int] = 1
+    label_shape: ClassVar[tuple[int, ...]] = ()
 
     @classmethod
     def of_perceptron(cls, n_classes: int) -> ClassOutputs:

@@ -16,7 +16,6 @@ LOG_2_PI = math.log(2 * math.pi)
 #: other rows a network extrapolates to anything.
 LEAST_LOG_VARIANCE, LARGEST_LOG_VARIANCE = -14.0, 5.0
 
-
 #: How many standard deviations a residual is at most to the gradient of a log-variance.
 FAR = 5.0
 
@@ -68,12 +67,6 @@ class GaussianLoss(keras.losses.Loss):
         trained = of_means + of_logs
         loss = (surprise + within + LOG_2_PI) / 2
         return tf.reduce_sum(loss + trained - tf.stop_gradient(trained), axis=-1)
-
-
-def is_of_keras(loss: Any) -> bool:
-    """Whether a loss is one of Keras's own."""
-    kind = loss if callable(loss) and hasattr(loss, "__name__") else type(loss)
-    return kind.__module__.startswith("keras.")
 
 
 class FunctionLoss(keras.losses.Loss):

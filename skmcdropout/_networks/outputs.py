@@ -44,11 +44,11 @@ class Outputs(Protocol):
 
     @property
     def label_dtype(self) -> Any:
-        """Type of the labels, and `label_rank` how many axes they have."""
+        """Type of the labels."""
 
     @property
-    def label_rank(self) -> int:
-        """Number of axes of the labels."""
+    def label_shape(self) -> tuple[int, ...]:
+        """Shape of a row's label."""
 
     def compile_key(self, any_shape: bool = False) -> Outputs:
         """All of them that compiled code depends on, widths apart if it may."""

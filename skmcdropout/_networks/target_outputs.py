@@ -20,8 +20,8 @@ from skmcdropout._networks.losses import (
     CommonVarianceLoss,
     FunctionLoss,
     GaussianLoss,
-    is_of_keras,
 )
+from skmcdropout._networks.noise_layers import is_ours
 from skmcdropout._utils.arrays import Floats
 
 Doubles = NDArray[np.float64]
@@ -44,7 +44,6 @@ class TargetOutputs:
 
     keras_activation: ClassVar[str] = "linear"
     label_dtype: ClassVar[Any] = np.float32
-    label_rank: ClassVar[int] = 2
 
     @classmethod
     def standard(cls, n_targets: int, spread: str | None) -> TargetOutputs:
@@ -82,6 +81,11 @@ class TargetOutputs:
     def n_units(self) -> int:
         """Width of the network's output."""
         return self.n_targets * (1 if self.spread is None else 2)
+
+    @property
+    def label_shape(self) -> tuple[int, ...]:
+        """A number for each target."""
+        return (self.n_targets,)
 
     @property
     def n_values(self) -> int:
@@ -173,8 +177,8 @@ class TargetOutputs:
         if isinstance(loss, (CommonVarianceLoss, GaussianLoss)):
             return
         name = str(getattr(loss, "name", ""))
-        given = loss.function if isinstance(loss, FunctionLoss) else loss
-        is_of_means = self.spread is not None and is_of_keras(given)
+        kind = loss.function if isinstance(loss, FunctionLoss) else type(loss)
+        is_of_means = self.spread is not None and is_ours(kind)
         if is_of_means or "crossentropy" in name:
             wanted = "a squared error" if self.spread is None else "a likelihood"
             raise ValueError(

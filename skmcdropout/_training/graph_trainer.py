@@ -39,10 +39,10 @@ class GraphTrainer(Trainer):
         train_on_one_replica(optimizer)
         self._spec = spec
         self._loss_fn = spec.make_loss()
-        rank, kind_of_label = spec.outputs.label_rank, spec.outputs.label_dtype
+        label_shape, label_dtype = spec.outputs.label_shape, spec.outputs.label_dtype
         if self._has_metrics:  # their variables are made at the first call
             p = tf.zeros((1, spec.outputs.n_units))
-            labels = tf.zeros((1, *[spec.outputs.n_units] * (rank - 1)), kind_of_label)
+            labels = tf.zeros((1, *label_shape), label_dtype)
             self.compute_metrics(None, self._targets(labels), p)
         kind = FreeVariables if any_shape else OwnVariables
         self._variables = kind(network, optimizer)
@@ -59,7 +59,7 @@ class GraphTrainer(Trainer):
         self._noise_sources = [states.index(state) for state in states]
         data = [
             tf.TensorSpec([None, None], spec.table_dtype),
-            tf.TensorSpec([None] * rank, kind_of_label),
+            tf.TensorSpec([None, *(None for _ in label_shape)], label_dtype),
             tf.TensorSpec([None], tf.float32),
         ]
         shapes = [

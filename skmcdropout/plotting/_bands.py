@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +10,13 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri
 from sklearn.utils import check_array, check_consistent_length
 
-from skmcdropout.metrics._scorers import last_step
-from skmcdropout.plotting._axes import BLUE, axes_or_new, of_target, some_rows
+from skmcdropout.plotting._axes import (
+    BLUE,
+    axes_or_new,
+    of_target,
+    predicted_intervals,
+    some_rows,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -158,28 +162,21 @@ class PredictiveBandDisplay:
         grid = np.linspace(low - beyond, high + beyond, grid_resolution)
         varied = np.tile(np.nanmedian(table, axis=0), (grid_resolution, 1))
         varied[:, column] = grid
-        regressor, rows = last_step(estimator, _like(X, varied), "predict_interval")
-        regressor = copy.copy(regressor)  # that another thread may fit meanwhile
-        ends = np.moveaxis(regressor.predict_interval(rows, coverage), -1, 0)
-        mean, lower, upper, epistemic = (
-            of_target(value, target)
-            for value in (
-                regressor.predict(rows),
-                *ends,
-                regressor.predict_uncertainty(rows, "epistemic_std"),
-            )
+        regressor, rows, (mean, lower, upper) = predicted_intervals(
+            estimator, _like(X, varied), coverage, target
         )
+        epistemic = regressor.predict_uncertainty(rows, "epistemic_std")
         true = None
         if y is not None:
             true = np.asarray(y)
             check_consistent_length(table, true)
-            true = true[:, target] if true.ndim == 2 else true
+            true = of_target(true, target)
         return cls(
             grid,
             mean,
             lower,
             upper,
-            epistemic,
+            of_target(epistemic, target),
             coverage=coverage,
             rows=values,
             y=true,

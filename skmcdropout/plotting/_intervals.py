@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,12 +9,12 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_array, check_consistent_length
 
 from skmcdropout.metrics import interval_coverage
-from skmcdropout.metrics._scorers import last_step
 from skmcdropout.plotting._axes import (
     BLUE,
     VERMILION,
     axes_or_new,
     of_target,
+    predicted_intervals,
     some_rows,
 )
 
@@ -120,13 +119,9 @@ class PredictionIntervalDisplay:
         ValueError
             If `coverage` is not between 0 and 1, or there is no such `target`.
         """
-        regressor, rows = last_step(estimator, X, "predict_interval")
-        regressor = copy.copy(regressor)  # that another thread may fit meanwhile
-        ends = np.moveaxis(regressor.predict_interval(rows, coverage), -1, 0)
-        predicted = [of_target(x, target) for x in (regressor.predict(rows), *ends)]
-        true = np.asarray(y)
+        _, _, predicted = predicted_intervals(estimator, X, coverage, target)
         return cls.from_predictions(
-            true[:, target] if true.ndim == 2 else true,
+            of_target(np.asarray(y), target),
             *predicted,
             coverage=coverage,
             n_rows=n_rows,

@@ -117,9 +117,8 @@ class QuantileCalibrationDisplay:
         regressor, rows = last_step(estimator, X, "sample_predictions")
         draws = regressor.sample_predictions(rows, return_std=True)
         means, stds = (of_target(values, target, axis=2) for values in draws)
-        true = np.asarray(y)
         return cls.from_predictions(
-            true[:, target] if true.ndim == 2 else true,
+            of_target(np.asarray(y), target),
             means,
             stds,
             name=name,
