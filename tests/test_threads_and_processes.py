@@ -15,8 +15,10 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, cross_val_score
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from skmcdropout import MCDropoutClassifier, RejectingClassifier
+from skmcdropout._training.adam import Adam
 
 pytestmark = pytest.mark.slow
 
@@ -187,3 +189,27 @@ def test_a_process_gets_and_gives_classifiers(method):
         trained = pool.submit(clone(classifier).fit, X, Y).result(120)
     for found in (*there, trained.sample_proba(X)):
         assert_array_equal(found, draws)
+
+
+@pytest.mark.parametrize(("width", "expected"), [(8, 1), (40_000, 3)])
+def test_small_matrix_products_run_on_one_thread_and_large_ones_on_all(
+    width, expected, monkeypatch
+):
+    used, step = [], Adam.step
+
+    def tell_and_step(*args):
+        used.append(threads_of_blas())
+        return step(*args)
+
+    monkeypatch.setattr(Adam, "step", tell_and_step)
+    table = np.random.RandomState(0).normal(size=(256, 4))
+    classifier = MCDropoutClassifier((width,), batch_size=256, epochs=1, temperature=1)
+    with threadpool_limits(3, user_api="blas"):
+        classifier.fit(table, np.arange(256) % 2)
+        assert threads_of_blas() == {3}
+    assert used == [{expected}]
+
+
+def threads_of_blas():
+    pools = threadpool_info()
+    return {pool["num_threads"] for pool in pools if pool["user_api"] == "blas"}

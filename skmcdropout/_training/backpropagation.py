@@ -23,6 +23,7 @@ from skmcdropout._training.array_layers import (
 )
 from skmcdropout._training.array_losses import LOSSES
 from skmcdropout._utils.arrays import Floats
+from skmcdropout._utils.blas import threads_for
 
 #: Rows at a time where nothing is trained.
 BLOCK_ROWS = 1024
@@ -136,6 +137,10 @@ class Backpropagation:
             loss += n / 2 * float(self._shrunk @ self.vector)
         return loss
 
+    def n_multiplications(self, n_rows: int) -> int:
+        """Multiplications of the largest matrix product for so many rows."""
+        return n_rows * max(layer.kernel.size for layer in self._layers)
+
     def constrain(self) -> None:
         """Bound the norm of the weights into each hidden unit, where it is bounded."""
         largest = self._spec.max_norm
@@ -173,13 +178,15 @@ def sampled_outputs(
     Every row of every draw has masks of its own.
     """
     arrays = Backpropagation(spec, weights)
-    arrays.make_room(min(len(X), BLOCK_ROWS))
+    n_block = min(len(X), BLOCK_ROWS)
+    arrays.make_room(n_block)
     bits = np.random.SFC64(seed)
     drawn = np.empty((n_samples, len(X), spec.outputs.n_units), np.float32)
-    for start in range(0, len(X), BLOCK_ROWS):
-        block = slice(start, start + BLOCK_ROWS)
-        for draw in drawn:
-            draw[block] = arrays.outputs(X[block], bits)
+    with threads_for(arrays.n_multiplications(n_block)):
+        for start in range(0, len(X), BLOCK_ROWS):
+            block = slice(start, start + BLOCK_ROWS)
+            for draw in drawn:
+                draw[block] = arrays.outputs(X[block], bits)
     return drawn
 
 

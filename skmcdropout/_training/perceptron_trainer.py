@@ -20,6 +20,7 @@ from skmcdropout._training.array_layers import KNOWN
 from skmcdropout._training.backpropagation import Backpropagation
 from skmcdropout._training.state import TrainingState
 from skmcdropout._training.trainer import Call, Trainer, fixed_learning_rate
+from skmcdropout._utils.blas import threads_for
 
 #: Held for an epoch: threads that take turns at each of its small operations would
 #: take twice as long as one after the other.
@@ -109,20 +110,28 @@ class PerceptronTrainer(Trainer):
         held = call.validation_rows
         self._call = call
         self._held = call.table[held], call.labels[held], call.loss_weights[held]
-        self._arrays.make_room(-(-len(call.rows) // call.n_batches))
+        n_batch = -(-len(call.rows) // call.n_batches)
+        self._arrays.make_room(n_batch)
+        self._n_multiplications = self._arrays.n_multiplications(n_batch)
 
     def _train_epochs(self, epochs: range) -> list[float]:
         losses = []
         for epoch in epochs:
-            with _alone():
+            with self._alone():
                 rate = self._learning_rate()
                 batches = range(self._call.n_batches)
                 losses.append(sum(self._step(epoch, batch, rate) for batch in batches))
         return losses
 
     def _train_batch(self, epoch: int, batch: int) -> float:
-        with _alone():
+        with self._alone():
             return self._step(epoch, batch, self._learning_rate())
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """No other thread trains on arrays; a loss of NaN is an error of its own."""
+        with _turn, threads_for(self._n_multiplications), np.errstate(all="ignore"):
+            yield
 
     def _learning_rate(self) -> float:
         """What the optimizer has; only callbacks can set it."""
@@ -159,13 +168,6 @@ class PerceptronTrainer(Trainer):
     def _evaluate_held(self) -> dict[str, float]:
         with np.errstate(all="ignore"):
             return self._arrays.evaluate(*self._held)
-
-
-@contextlib.contextmanager
-def _alone() -> Iterator[None]:
-    """No other thread trains on arrays; a loss of NaN is an error of its own."""
-    with _turn, np.errstate(all="ignore"):
-        yield
 
 
 def _at_each_hook(function: Callable[[], None]) -> keras.callbacks.Callback:
