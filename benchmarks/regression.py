@@ -13,20 +13,22 @@ import os
 import time
 import warnings
 from collections.abc import Iterator
+from functools import partial
 from itertools import islice, product
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from prediction import N_DRAWS, floor_flops, rows
 from sklearn.base import clone
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
-from timing import table
+from timing import matrix_product_rate, seconds, short, table
 
-from skmcdropout import MCDropoutRegressor
+from skmcdropout import MCDropoutClassifier, MCDropoutRegressor
 from skmcdropout.metrics import interval_coverage
 
 NAMES = ("boston", "concrete", "energy", "power_plant", "naval", "protein")
@@ -56,6 +58,9 @@ N_OF_PEERS = 5
 
 #: Passes of the textbook's predictions.
 N_PASSES = 10_000
+
+#: Rows, features, hidden layers and epochs of fits beside the classifier's.
+SIZES_OF_FITS = ((1000, 20, (128, 128), 50), (10_000, 784, (300, 100), 5))
 
 
 class Split(NamedTuple):
@@ -228,9 +233,56 @@ def digits_of(name: str) -> int:
     return 5 if name == "naval" else 2
 
 
+def speed_of_predictions() -> None:
+    """To the multiplications that are needed, for 10,000 rows of 784-300-100-1."""
+    X = rows(10_000, 784)
+    y = X[:, 0]
+    floor = floor_flops((784, (300, 100), 1), len(X)) / matrix_product_rate()
+    lines = []
+    for noise in ("constant", "varying"):
+        fitted = MCDropoutRegressor((300, 100), noise=noise, epochs=1, random_state=0)
+        fitted.fit(X[:200], y[:200])
+        predictions = {
+            "predict": partial(fitted.predict, X),
+            "predict, return_std": partial(fitted.predict, X, return_std=True),
+            "predict_log_density": partial(fitted.predict_log_density, X, y),
+            "predict_interval": partial(fitted.predict_interval, X),
+        }
+        for name, predict in predictions.items():
+            time_ = seconds(predict)
+            of_floor = f"{time_ / floor:.2f}×"
+            lines.append([f"{name}, {noise} noise", short(time_), of_floor])
+    print(f"784-300-100-1, {len(X):,} rows, {N_DRAWS} draws; floor {short(floor)}:\n")
+    table(["prediction", "time", "of the floor"], lines)
+
+
+def speed_of_fits(quick: bool) -> None:
+    """To fits of the classifier to the same rows, by networks of the same sizes."""
+    lines = []
+    repeats = 1 if quick else 3
+    for n, n_in, sizes, epochs in SIZES_OF_FITS:
+        X = rows(n, n_in)
+        y = X[:, :5].sum(axis=1)
+        sized = {"epochs": epochs, "batch_size": 64, "batch_normalization": False}
+        classifier = MCDropoutClassifier(sizes, random_state=0, **sized)
+        of_classes = seconds(partial(classifier.fit, X, y > 0), repeats)
+        for noise in ("constant", "varying"):
+            fitted = MCDropoutRegressor(sizes, noise=noise, random_state=0, **sized)
+            time_ = seconds(partial(fitted.fit, X, y), repeats)
+            name = f"{n:,} × {n_in}, {sizes}, {epochs} epochs, {noise} noise"
+            lines.append([name, short(time_), f"{time_ / of_classes:.2f}×"])
+    table(["fit", "time", "of the classifier's"], lines)
+
+
 def main(quick: bool) -> None:
     warnings.simplefilter("ignore")
-    print("## Published regressions\n")
+    print("## Regression\n")
+    speed_of_predictions()
+    speed_of_fits(quick)
+    published(quick)
+
+
+def published(quick: bool) -> None:
     names = [name for name in NAMES if (folder() / f"{name}.npz").exists()]
     if not names:
         print(f"There are no tables in {folder()}; see `benchmarks/regression.py`.\n")

@@ -54,33 +54,38 @@ MEMORY_SCRIPT = """
 import resource, sys
 import numpy as np
 from sklearn.datasets import make_classification
-from skmcdropout import MCDropoutClassifier
+from skmcdropout import MCDropoutClassifier, MCDropoutRegressor
 from skmcdropout.uncertainty import MEASURES
 
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 X, y = make_classification(1000, n_features=20, random_state=0)
-classifier = MCDropoutClassifier(epochs=1, n_samples=100, random_state=0).fit(X, y)
-classifier.predict_proba(X)
+estimator = {estimator}.fit(X, y)
+estimator.predict(X)
 X = np.random.RandomState(0).normal(size=(1_000_000, 20))
+y = X[:, 0]
 before = peak()
-wanted = sys.argv[1]
-if wanted == "all":
-    result = classifier.predict_uncertainty(X, list(MEASURES))
-else:
-    result = getattr(classifier, wanted)(X)
-print(peak() - before - result.nbytes / 2**20)
+result = {prediction}
+print(peak() - before - np.asarray(result).nbytes / 2**20)
 """
 
 
 @pytest.mark.slow
-def test_predictions_of_a_million_rows_hold_less_than_256_megabytes():
-    for wanted in ("predict_proba", "all"):
-        out = subprocess.run(
-            [sys.executable, "-c", MEMORY_SCRIPT, wanted],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        assert float(out.stdout) < 256
+@pytest.mark.parametrize(
+    ("estimator", "prediction"),
+    [
+        ("MCDropoutClassifier(epochs=1)", "estimator.predict_proba(X)"),
+        (
+            "MCDropoutClassifier(epochs=1)",
+            "estimator.predict_uncertainty(X, list(MEASURES))",
+        ),
+        ("MCDropoutRegressor(epochs=1)", "estimator.predict(X, return_std=True)"),
+        ("MCDropoutRegressor((16,), epochs=1)", "estimator.predict_log_density(X, y)"),
+    ],
+)
+def test_predictions_of_a_million_rows_hold_less_than_256_megabytes(
+    estimator, prediction
+):
+    script = MEMORY_SCRIPT.format(estimator=estimator, prediction=prediction)
+    assert float(run(script)) < 256
