@@ -1,13 +1,19 @@
 """The house: which folder may know which, no circles, one door to private parts."""
 
 import ast
+import runpy
 import subprocess
 import sys
 from graphlib import TopologicalSorter
+from importlib.util import find_spec
 from pathlib import Path
 
 import keras
 import pytest
+import sklearn.base
+import tensorflow as tf
+from keras import KerasTensor
+from tensorflow.python.eager import context
 
 import skmcdropout
 from skmcdropout._utils import private
@@ -105,22 +111,37 @@ def own_private_names():
     return names
 
 
+#: Names that objects of ours have, whose private attributes are ours too.
+OURS = {"self", "cls", "candidate", "snapshot", "estimator", "parameters", "display"}
+OURS |= {"NetworkParameters"}
+
+
+def is_ours(node):
+    if isinstance(node, ast.Call):
+        return getattr(node.func, "id", "") == "super"
+    return isinstance(node, ast.Name) and node.id in OURS
+
+
 def foreign_private_names(tree, own):
     """Private names of other libraries that a module uses."""
     for node in ast.walk(tree):
         used = []
         if isinstance(node, ast.Attribute):
-            used = [node.attr]
+            if not is_ours(node.value):
+                used = [node.attr]
         elif isinstance(node, ast.ImportFrom):
             used = [*node.module.split("."), *(alias.name for alias in node.names)]
         elif isinstance(node, ast.Call) and getattr(node.func, "id", "") in (
             "getattr",
             "hasattr",
             "setattr",
+            "_part",
         ):
             used = [a.value for a in node.args if isinstance(a, ast.Constant)]
+        may_be_own = not isinstance(node, ast.Attribute)
         for name in used:
-            if isinstance(name, str) and is_private(name) and name not in own:
+            is_known = name in PROMISED or (may_be_own and name in own)
+            if isinstance(name, str) and is_private(name) and not is_known:
                 yield name
 
 
@@ -137,7 +158,7 @@ PROMISED = {
 
 
 def test_private_parts_of_other_libraries_are_used_in_one_module():
-    own = own_private_names() | PROMISED
+    own = own_private_names()
     found = {
         name: sorted(foreign_private_names(tree, own)) for name, tree in MODULES.items()
     }
@@ -161,6 +182,7 @@ def _holder(path):
         ("layers.SimpleRNNCell", private.DRAWS_CELL_MASKS),
         ("layers.Attention", private.APPLIES_SCORES),
         ("layers.SpatialDropout1D", private.CHOOSE_NOISE_SHAPE[0]),
+        ("layers.AlphaDropout", private.CHOOSE_NOISE_SHAPE[1]),
         ("layers.Layer", "_flatten_layers"),
         ("models.Model", "_standardize_inputs"),
         ("optimizers.Optimizer", "_all_reduce_sum_gradients"),
@@ -175,6 +197,53 @@ def test_a_part_that_is_gone_is_told_by_name(holder, part, monkeypatch):
     monkeypatch.delattr(owner, part)
     with pytest.raises(private.PrivatePartError, match=rf"{part}, a private part of"):
         private.check_keras()
+
+
+@pytest.mark.parametrize(
+    ("owner", "part"),
+    [
+        (context.Context, "clear_kernel_cache"),
+        (tf.__internal__, "EagerTensor"),
+        (KerasTensor, "_keras_mask"),
+    ],
+)
+def test_what_hides_behind_tensors_and_contexts_is_told_by_name(
+    owner, part, monkeypatch
+):
+    if owner is KerasTensor:
+        monkeypatch.setattr(owner, part, Unset(), raising=False)
+    else:
+        monkeypatch.delattr(owner, part)
+    with pytest.raises(private.PrivatePartError, match=rf"{part}, a private part of"):
+        private.check_keras()
+
+
+class Unset:
+    """A descriptor of an attribute that can be set and is never there."""
+
+    def __get__(self, holder, kind=None):
+        raise AttributeError
+
+    def __set__(self, holder, value):
+        pass
+
+
+@pytest.mark.skipif(
+    find_spec("sklearn.callback") is None, reason="scikit-learn has no callbacks"
+)
+def test_callbacks_that_are_kept_elsewhere_are_told_by_name(monkeypatch):
+    from sklearn.callback import CallbackSupportMixin
+
+    monkeypatch.setattr(CallbackSupportMixin, "set_callbacks", lambda self, *_: self)
+    private._check_callbacks.cache_clear()
+    with pytest.raises(private.PrivatePartError, match="_skl_callbacks, a private"):
+        private.callbacks_of(CallbackSupportMixin())
+
+
+def test_a_private_import_that_is_gone_is_told_by_name(monkeypatch):
+    monkeypatch.delattr(sklearn.base, "_fit_context")
+    with pytest.raises(ImportError, match=r"find sklearn\.base\._fit_context, a priv"):
+        runpy.run_path(private.__file__)
 
 
 def test_what_is_missing_where_it_is_used_is_told_by_name():

@@ -106,7 +106,7 @@ def _arguments(
         raise ValueError(
             "model must be a function that returns a new keras.Model, so that each fit "
             f"has its own. Got the model {function.name!r} itself; a trained one "
-            "becomes an estimator by {type(parameters).__name__}.from_keras."
+            f"becomes an estimator by {type(parameters).__name__}.from_keras."
         )
     refuse_set(parameters, MLP_ONLY, BESIDE_MODEL)
     signature = inspect.signature(function).parameters

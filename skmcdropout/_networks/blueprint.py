@@ -202,5 +202,5 @@ def _check_trained_by_its_loss(network: keras.Model) -> None:
                 "The model must be trained by its loss alone, for training here does "
                 f"not call methods like {name}. Got {network.name!r}, whose class "
                 f"{type(network).__name__} has one of its own. (Trained by its own "
-                "fit, it becomes a classifier by MCDropoutClassifier.from_keras.)"
+                "fit, it becomes an estimator by from_keras.)"
             )

@@ -14,7 +14,7 @@ from skmcdropout._utils.private import check_keras
 
 if keras.backend.backend() != "tensorflow":
     raise ImportError(
-        "MCDropoutClassifier trains in TensorFlow graphs and needs Keras's backend "
+        "skmcdropout trains in TensorFlow graphs and needs Keras's backend "
         f"to be 'tensorflow'. Got {keras.backend.backend()!r} instead; set the "
         "environment variable KERAS_BACKEND=tensorflow before Keras is imported."
     )

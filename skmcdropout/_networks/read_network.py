@@ -119,8 +119,8 @@ def input_specs(network: keras.Model) -> tuple[InputSpec, ...]:
             raise ValueError(
                 f"The model's input {x.name!r} must take numbers. Got dtype 'string': "
                 "leave layers like TextVectorization and StringLookup outside of the "
-                "model, as a step before the classifier: make_pipeline("
-                "FunctionTransformer(lambda words: layer(words).numpy()), classifier)."
+                "model, as a step before the estimator: make_pipeline("
+                "FunctionTransformer(lambda words: layer(words).numpy()), estimator)."
             )
     return tuple(
         InputSpec(x.name, tuple(x.shape[1:]), str(x.dtype)) for x in network.inputs

@@ -8,9 +8,12 @@ all else where it is used. `tests/test_keras_assumptions.py` and
 
 from __future__ import annotations
 
+import functools
 import importlib
+import importlib.util
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from types import ModuleType
 from typing import Any
 
 
@@ -26,29 +29,49 @@ class PrivatePartError(ImportError):
         )
 
 
+def _part(holder: Any, name: str) -> Any:
+    """An attribute that must be there, of a module, a class or an object."""
+    try:
+        return getattr(holder, name)
+    except AttributeError:
+        if isinstance(holder, ModuleType):
+            module = kind = holder.__name__
+        else:
+            cls = holder if isinstance(holder, type) else type(holder)
+            module, kind = cls.__module__, cls.__qualname__
+        library = module.partition(".")[0]
+        library = library if library in ("keras", "tensorflow", "sklearn") else "keras"
+        raise PrivatePartError(library, f"{kind}.{name}") from None
+
+
+def _module(name: str) -> Any:
+    """A module that must be there."""
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError:
+        raise PrivatePartError(name.partition(".")[0], name) from None
+
+
 # scikit-learn
 
-try:
-    # Validates parameters before a method that fits.
-    from sklearn.base import _fit_context as fit_context
+#: Validates parameters before a method that fits.
+fit_context = _part(_module("sklearn.base"), "_fit_context")
 
-    # Scorers that searches call with the estimator; of its hooks `_score`, `_sign`,
-    # `_score_func`, `_kwargs` and `_get_metadata_request` are used.
-    from sklearn.metrics._scorer import _BaseScorer as BaseScorer
+#: Scorers that searches call with the estimator; of its hooks `_score`, `_sign`,
+#: `_score_func`, `_kwargs` and `_get_metadata_request` are used.
+BaseScorer = _part(_module("sklearn.metrics._scorer"), "_BaseScorer")
 
-    # Rows of an array, table or list.
-    from sklearn.utils import _safe_indexing as rows_of
+#: Rows of an array, table or list.
+rows_of = _part(_module("sklearn.utils"), "_safe_indexing")
 
-    # What parameters must be, in scikit-learn's words.
-    from sklearn.utils._param_validation import (
-        HasMethods,
-        Interval,
-        StrOptions,
-        validate_parameter_constraints,
-    )
-    from sklearn.utils.validation import _check_sample_weight as check_sample_weight
-except ImportError as error:
-    raise PrivatePartError("sklearn", str(error)) from error
+check_sample_weight = _part(_module("sklearn.utils.validation"), "_check_sample_weight")
+
+# What parameters must be, in scikit-learn's words.
+_validation = _module("sklearn.utils._param_validation")
+HasMethods = _part(_validation, "HasMethods")
+Interval = _part(_validation, "Interval")
+StrOptions = _part(_validation, "StrOptions")
+validate_parameter_constraints = _part(_validation, "validate_parameter_constraints")
 
 __all__ = [
     "BaseScorer",
@@ -65,7 +88,20 @@ __all__ = [
 
 def callbacks_of(estimator: Any) -> list[Any]:
     """The callbacks that `set_callbacks` of scikit-learn 1.9 has set."""
+    _check_callbacks()
     return getattr(estimator, "_skl_callbacks", [])
+
+
+@functools.cache
+def _check_callbacks() -> None:
+    """Raise PrivatePartError if callbacks are kept elsewhere, where there are some."""
+    if importlib.util.find_spec("sklearn.callback") is None:
+        return
+    callback = _module("sklearn.callback")
+    watched = callback.CallbackSupportMixin().set_callbacks(
+        callback.ScoringMonitor(scoring="accuracy")
+    )
+    _part(watched, "_skl_callbacks")
 
 
 def callback_context(estimator: Any, max_subtasks: int) -> Any:
@@ -91,21 +127,30 @@ def check_keras() -> None:
     Nothing is computed and no variable made: TensorFlow does not start.
     """
     import keras
+    import tensorflow as tf
 
     layers = keras.layers
     inputs = keras.Input((1,), name="skmcdropout_probe_input")
     outputs = layers.Flatten(name="skmcdropout_probe_layer")(inputs)
     network = keras.Model(inputs, outputs, name="skmcdropout_probe")
+    steps = keras.Input((2, 1), name="skmcdropout_probe_steps")
+    masked = layers.Masking(name="skmcdropout_probe_mask")(steps)
     cells = [layers.SimpleRNNCell, layers.GRUCell, layers.LSTMCell]
+    context = _module(CONTEXT)
     for holder, *parts in (
         *((cell, DRAWS_CELL_MASKS) for cell in cells),
         (layers.Attention, APPLIES_SCORES),
         (layers.SpatialDropout1D, CHOOSE_NOISE_SHAPE[0]),
+        (layers.AlphaDropout, CHOOSE_NOISE_SHAPE[1]),
+        (masked, "_keras_mask"),
         (network, "_flatten_layers", "_call_has_training_arg"),
         (network, "_run_through_graph", "_nodes_by_depth", "_standardize_inputs"),
         (outputs, "_keras_history"),
         (keras.optimizers.Optimizer, "_all_reduce_sum_gradients"),
         (keras.callbacks.Callback(), "_model"),
+        (context, "_context"),
+        (_part(context, "Context"), "clear_kernel_cache"),
+        (_part(tf, "__internal__"), "EagerTensor"),
     ):
         for part in parts:
             _part(holder, part)
@@ -198,34 +243,24 @@ def forget_model(callback: Any) -> None:
 
 # TensorFlow
 
+#: The module that holds what has started in this process.
+CONTEXT = "tensorflow.python.eager.context"
+
 
 def tensorflow_has_started() -> bool:
     """Whether TensorFlow has started its threads in this process."""
-    module = sys.modules.get("tensorflow.python.eager.context")
+    module = sys.modules.get(CONTEXT)
     context = _part(module, "_context") if module is not None else None
     return context is not None and bool(_part(context, "_initialized"))
 
 
 def clear_kernels() -> None:
     """Let TensorFlow forget the kernels of all functions that have run."""
-    from tensorflow.python.eager import context
-
-    _part(context.context(), "clear_kernel_cache")()
+    _part(_module(CONTEXT).context(), "clear_kernel_cache")()
 
 
 def is_eager(tensor: Any) -> bool:
     """Whether a tensor has a value."""
     import tensorflow as tf
 
-    return isinstance(tensor, tf.__internal__.EagerTensor)
-
-
-def _part(holder: Any, name: str) -> Any:
-    """An attribute that must be there."""
-    try:
-        return getattr(holder, name)
-    except AttributeError:
-        kind = holder if isinstance(holder, type) else type(holder)
-        library = kind.__module__.partition(".")[0]
-        library = library if library in ("keras", "tensorflow", "sklearn") else "keras"
-        raise PrivatePartError(library, f"{kind.__qualname__}.{name}") from None
+    return isinstance(tensor, _part(tf.__internal__, "EagerTensor"))
