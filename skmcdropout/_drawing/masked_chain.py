@@ -38,7 +38,7 @@ class MaskedChain:
 
     @cached_property
     def floats(self) -> int:
-        """Of the weights of all draws, where masks are multiplied in."""
+        """Number of floats in the thinned weights of all draws."""
         n_floats, n_kept = 0, None
         for layer, mask, after in zip(
             self.layers, self.masks, [*self.masks[1:], None], strict=True

@@ -70,7 +70,7 @@ def _mean(x: tf.Tensor) -> Any:
     shape = tf.shape(x)
     n_grouped = shape[0] // SUMMED_DRAWS * SUMMED_DRAWS
     groups = tf.reshape(x[:n_grouped], tf.concat([[-1, SUMMED_DRAWS], shape[1:]], 0))
-    # Of so few, reduce_sum would add up in an order that depends on the number of rows.
+    # reduce_mean: on so few, reduce_sum adds in an order that depends on the rows.
     means = tf.cast(tf.reduce_mean(groups, axis=1), tf.float64)
     rest = tf.cast(tf.reduce_mean(x[n_grouped:], axis=0), tf.float64)
     n_rest = tf.cast(shape[0] - n_grouped, tf.float64)

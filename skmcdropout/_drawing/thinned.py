@@ -39,7 +39,7 @@ class Structure(NamedTuple):
 
 
 class Weights(NamedTuple):
-    """Those of a group of draws.
+    """The thinned weights of a group of draws.
 
     Before the first dropout a kernel has shape (n_in, n_out). From there on it has
     shape (n_draws, n_out, n_in), its masks multiplied in, or (1, n_out, n_in) where it

@@ -100,7 +100,7 @@ def plan_from_function(
 def _arguments(
     parameters: Parameters, data: LabelledRows, optimizer: Any
 ) -> dict[str, Any]:
-    """What `model` is called with: what it takes of what there is."""
+    """Keyword arguments for `model`: those of its parameters that we can supply."""
     function: Any = parameters.model
     if isinstance(function, keras.Model):
         raise ValueError(

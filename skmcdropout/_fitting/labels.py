@@ -216,7 +216,10 @@ class TargetLabels(NamedTuple):
         data: TrainingData,
         one_epoch: bool,
     ) -> Noise:
-        """The noise as it was; as the next rows show it, that are trained on soon."""
+        """The noise: found on held-out rows in a first fit, kept by a `warm_start`.
+
+        In `partial_fit` it is what the call's rows show, before they are trained on.
+        """
         outputs: Any = spec.outputs
         if before is None:
             return Noise((1.0,) * self.n_targets if one_epoch else None, outputs)

@@ -9,7 +9,7 @@ ROWS = 10_000
 
 
 class AutoSizes(NamedTuple):
-    """Epochs of `ROWS` rows, and at most; rows of the smallest batch."""
+    """What "auto" means: epochs for `ROWS` rows, most epochs, smallest batch."""
 
     epochs_of_rows: int
     most_epochs: int

@@ -29,11 +29,12 @@ Doubles = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class TargetOutputs:
-    """Means of targets in standard units, and of `spread` what else there is.
+    """Outputs of a regression network: a mean for each target, and maybe its noise.
 
-    `spread` is None, or "log_variance" or "std" of the noise of each target, after the
-    means. A target is `mean` plus `scale` times its standard units. `noise` multiplies
-    the variance of the noise in standard units, which is 1 where `spread` is None.
+    In standard units. `spread` says what follows the means: "log_variance" or "std" of
+    the noise of each target, or None where nothing does. A target is `mean` plus
+    `scale` times its standard units. `noise` multiplies the variance of the noise in
+    standard units, which is 1 where `spread` is None.
     """
 
     n_targets: int

@@ -15,7 +15,7 @@ MOMENTUM = 0.99
 
 
 def momentum(n_steps: int) -> float:
-    """How much of them a batch leaves after so many others.
+    """Momentum of the moving mean and variance after `n_steps` steps.
 
     Less at first: after the fifty steps of a small table, means of what Keras starts
     from would be more than half of that.

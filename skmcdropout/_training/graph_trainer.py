@@ -25,7 +25,7 @@ class GraphTrainer(Trainer):
     networks with layers like those of `network` (see `FreeVariables`).
     """
 
-    #: Some tenths of a second.
+    #: Rows trained a call: a few tenths of a second between two interrupts.
     unwatched_rows = 20_000
 
     def __init__(
@@ -71,10 +71,10 @@ class GraphTrainer(Trainer):
         order = tf.TensorSpec([None, None], tf.int64)
         counts = [count] * 5
         self._train_batches = OnOneThread(
-            self._train_batches_eagerly, [shapes, *data, order, *counts]
+            self._train_batches_in_graph, [shapes, *data, order, *counts]
         )
         self._evaluate = OnOneThread(
-            self._evaluate_eagerly, [shapes, *data, tf.TensorSpec([None], tf.int64)]
+            self._evaluate_in_graph, [shapes, *data, tf.TensorSpec([None], tf.int64)]
         )
 
     def get_weights(self) -> list[NDArray[Any]]:
@@ -169,7 +169,7 @@ class GraphTrainer(Trainer):
         if self.optimizer.use_ema:
             self.optimizer.finalize_variable_values(self.network.trainable_variables)
 
-    def _train_batches_eagerly(
+    def _train_batches_in_graph(
         self,
         shapes: Any,
         x: tf.Tensor,
@@ -244,7 +244,7 @@ class GraphTrainer(Trainer):
     def _targets(self, y: Any) -> Any:
         return self._spec.outputs.targets(y, self._loss_fn)
 
-    def _evaluate_eagerly(
+    def _evaluate_in_graph(
         self, shapes: Any, x: tf.Tensor, y: Any, w: Any, rows: tf.Tensor
     ) -> dict[str, Any]:
         """Weighted mean loss and scores over `rows`, dropout off."""

@@ -108,7 +108,7 @@ def _blocks(n_rows: int, n_features: int) -> Iterator[slice]:
 
 
 def _hashes(X: NDArray[np.float32]) -> NDArray[np.uint64]:
-    """Of each row, the same for both zeros.
+    """A 64-bit hash of each row; 0.0 and -0.0 hash alike.
 
     The bits of a value are mixed, as in MurmurHash, before they are multiplied by the
     odd number of its column: 1 and -1 differ in the highest bit alone, of which a

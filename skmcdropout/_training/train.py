@@ -97,7 +97,7 @@ def train(
 def _trainer(
     spec: NetworkSpec, optimizer: keras.Optimizer, is_shared: bool, is_seen: bool
 ) -> Trainer:
-    """On arrays where that is known how, or else in a graph; of the pool if it may."""
+    """A `PerceptronTrainer` if it can train this network, or else a `GraphTrainer`."""
     if trains(spec, optimizer):
         return PerceptronTrainer(spec, optimizer, is_seen)
     return trainer_pool.acquire_trainer(spec, optimizer, is_shared)
