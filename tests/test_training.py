@@ -6,6 +6,7 @@ from contextlib import redirect_stdout
 import keras
 import numpy as np
 import pytest
+import test_keras_assumptions
 from lanes import fast
 from numpy.testing import assert_allclose, assert_array_equal
 from plain import PLAIN
@@ -18,7 +19,7 @@ from skmcdropout._fitting import fit as fitting
 from skmcdropout._fitting.sizes import OF_CLASSES, OF_TARGETS, batch_size, n_epochs
 from skmcdropout._networks.activations import ELEMENTWISE
 from skmcdropout._networks.perceptron import build_network
-from skmcdropout._training import trainer_pool
+from skmcdropout._training import trainer_pool, variables
 from skmcdropout._training.early_stopping import EarlyStopping
 from skmcdropout._utils import caches
 
@@ -740,3 +741,8 @@ def test_few_trainers_are_kept(blobs):
     for activation in sorted(ELEMENTWISE):
         MCDropoutClassifier((3,), activation, epochs=1).fit(*blobs)
     assert len(trainer_pool._idle._idle) == caches.MAX_KINDS
+
+
+def test_the_optimizers_that_get_one_vector_are_those_tested_on_keras_alone():
+    names = {kind.__name__ for kind in variables.ELEMENTWISE}
+    assert names == set(test_keras_assumptions.ELEMENTWISE)
