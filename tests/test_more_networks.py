@@ -91,10 +91,12 @@ def keras_passes(network, X):
     return np.reshape(outputs, (N_PASSES, N_ROWS, -1)).astype(np.float64)
 
 
-def test_draws_are_those_of_keras(case):
+def test_draws_are_those_of_keras(case, request):
     network, classifier, X = case
     proba = copy.copy(classifier).set_params(n_samples=0).predict_proba(X)
-    assert_allclose(proba, at_rest(network, X), atol=1e-5)
+    # Processors that multiply halves themselves add them up as the call is made.
+    is_half = request.node.callspec.params["case"] == "bfloat16"
+    assert_allclose(proba, at_rest(network, X), atol=2e-2 if is_half else 1e-5)
     passes = keras_passes(network, X)
     classifier = copy.copy(classifier).set_params(
         n_samples=4 * N_PASSES, sampling="independent"

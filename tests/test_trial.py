@@ -342,6 +342,25 @@ def test_long_sequences_of_any_length(length):
     MCDropoutClassifier(model=text, epochs=1).fit(rows, Y).predict_proba(rows)
 
 
+@pytest.mark.slow
+def test_rows_too_short_for_a_convolution_are_refused():
+    """TensorFlow raises, or gives numbers that mean nothing, as the processor is."""
+    network = keras.Sequential(
+        [
+            keras.Input((None, 2)),
+            layers.Conv1D(4, 7, strides=3),
+            layers.Conv1D(4, 7, strides=3),
+            layers.GlobalMaxPooling1D(),
+            layers.Dropout(0.5),
+            layers.Dense(3, activation="softmax"),
+        ]
+    )
+    classifier = MCDropoutClassifier.from_keras(network, random_state=0)
+    with pytest.raises(ValueError, match=r"large enough.* Got rows of shape \(16, 2\)"):
+        classifier.predict(np.zeros((5, 16, 2)))
+    assert classifier.predict(np.zeros((5, 40, 2))).shape == (5,)
+
+
 class WithoutConfig(layers.Layer):
     def __init__(self, array):
         super().__init__()

@@ -11,7 +11,7 @@ import numpy as np
 
 from skmcdropout._drawing.engines import Engine
 from skmcdropout._drawing.trial import check_same, tried_engine
-from skmcdropout._drawing.trial_rows import rows_for_trial
+from skmcdropout._drawing.trial_rows import check_size, rows_for_trial
 from skmcdropout._networks.blueprint import Blueprint
 from skmcdropout._networks.inputs import Shapes
 from skmcdropout._networks.modes import undecorate
@@ -73,6 +73,7 @@ class CompiledNetwork:
 
     def _tried_engine(self, shapes: Shapes, table: Floats | None) -> Engine:
         blueprint = self._blueprint.for_rows(shapes)
+        check_size(self._network, blueprint)
         rows = rows_for_trial(blueprint, self._network, table)
         try:
             return tried_engine(self._network, blueprint, rows)

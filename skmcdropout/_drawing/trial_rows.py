@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,12 +12,39 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skmcdropout._networks.blueprint import Blueprint
+from skmcdropout._networks.modes import as_called
 from skmcdropout._utils.private import flat_layers, has_graph, nodes_in_order
 
 #: Rows of a trial: a number that no axis of a network is likely to have.
 N_ROWS = 7
 
+#: What Keras and TensorFlow say where a convolution would give nothing.
+TOO_SMALL = re.compile("output size would be .*negative|Negative dimension size")
+
 layers = keras.layers
+
+
+def check_size(network: keras.Model, blueprint: Blueprint) -> None:
+    """Refuse rows that are too small for a network's convolutions.
+
+    On some processors TensorFlow gives numbers for them that mean nothing.
+    """
+    if not (has_graph(network) or isinstance(network, keras.Sequential)):
+        return  # only its own code knows what it computes
+    inputs = [
+        keras.KerasTensor((N_ROWS, *shape), spec.dtype)
+        for spec, shape in zip(blueprint.inputs, blueprint.row_shapes, strict=True)
+    ]
+    try:
+        network.compute_output_spec(as_called(network, inputs))
+    except Exception as error:  # whatever a layer may say of it
+        if TOO_SMALL.search(str(error)) is None:
+            return  # it says nothing of the size: the trial will tell
+        shapes = " and ".join(map(str, blueprint.row_shapes))
+        raise ValueError(
+            "X must hold rows that are large enough for the network's convolutions. "
+            f"Got rows of shape {shapes} for {network.name!r}."
+        ) from error
 
 
 def rows_for_trial(

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skmcdropout._drawing.compiled_network import CompiledNetwork, compiled_network
+from skmcdropout._drawing.trial_rows import check_size
 from skmcdropout._networks.blueprint import Blueprint
 from skmcdropout._networks.noise_layers import has_noise
 from skmcdropout._networks.read_network import not_plain
@@ -54,6 +55,7 @@ def _accepts(network: keras.Model, blueprint: Blueprint) -> bool:
     n_values = sum(map(math.prod, blueprint.row_shapes))
     table = np.zeros((1, n_values), blueprint.table_dtype)
     try:
+        check_size(network, blueprint)
         network(blueprint.arguments(network, table), training=False)
     except Exception:  # whatever a layer may say of it
         return False
