@@ -1,12 +1,14 @@
 """Every example runs as a script and saves its figure."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from numpy.testing import assert_allclose
 
 pytestmark = pytest.mark.slow
 
@@ -38,14 +40,12 @@ def test_example(path, tmp_path):
     assert (tmp_path / f"{path.stem}.png").stat().st_size > 10_000
 
 
-README = (Path(__file__).parents[1] / "README.md").read_text()
-#: What each block of code prints.
-PRINTED = ["dropout_rate", "of the targets are within", "dropout_rate", "are right"]
+NUMBER = re.compile(r"[0-9.]+")
 
 
-@pytest.mark.parametrize("i", range(README.count("```python\n")))
-def test_the_code_in_the_readme_runs(tmp_path, i):
-    code = README.split("```python\n")[i + 1].split("```")[0]
+def test_the_code_in_the_readme_prints_what_it_says(tmp_path):
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    code, printed, *_ = readme.split("```python\n")[1].split("```")[::2]
     done = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,
@@ -54,4 +54,9 @@ def test_the_code_in_the_readme_runs(tmp_path, i):
         env={**os.environ, "MPLBACKEND": "Agg"},
     )
     assert done.returncode == 0, done.stderr
-    assert PRINTED[i] in done.stdout
+    said, is_said = done.stdout.strip(), printed.strip()
+    assert NUMBER.sub("#", said) == NUMBER.sub("#", is_said)
+    # Another processor rounds otherwise, and training carries that on.
+    numbers = [[float(x) for x in NUMBER.findall(text)] for text in (said, is_said)]
+    assert_allclose(*numbers, rtol=0.02, atol=3)
+    assert numbers[0][0] == pytest.approx(numbers[1][0], abs=0.01)
