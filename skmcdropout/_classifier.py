@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from numbers import Real
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -23,6 +23,7 @@ from skmcdropout._utils.private import (
     StrOptions,
     fit_context,
 )
+from skmcdropout._validation import BLOCK_VALUES, check_rows, n_rows, select_rows
 from skmcdropout.uncertainty import check_measures, from_summary
 
 if TYPE_CHECKING:
@@ -649,3 +650,14 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
         if isinstance(measure, str):
             return measures[measure]
         return np.column_stack([measures[name] for name in names])
+
+    def _draws_in_blocks(self, X: ArrayLike) -> Iterator[NDArray[np.float32]]:
+        """Draws of some rows at a time, (n_draws, n_rows_of_block, n_classes)."""
+        check_is_fitted(self)
+        snapshot = copy.copy(self)
+        data = check_rows(snapshot, X)
+        n_values = max(int(snapshot.n_samples), 1) * len(snapshot.classes_)
+        n_block = max(1, BLOCK_VALUES // n_values)
+        for start in range(0, n_rows(data), n_block):
+            rows = select_rows(data, slice(start, start + n_block))
+            yield snapshot._draw_checked(rows, "draws")[0]
