@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import is_regressor
+from sklearn.utils.validation import check_is_fitted
 
 from skmcdropout._meta_estimators import classifiers, regressors
 from skmcdropout.uncertainty import REGRESSION_MEASURES, check_measures
@@ -217,6 +218,7 @@ def judge(
 
     Labels are None where the estimator must be asked for them, and of regressors.
     """
+    check_is_fitted(estimator)
     measure = total_measure(estimator) if measure is None else measure
     names = [measure] if isinstance(measure, str) else list(measure)
     if is_regressor(estimator):
