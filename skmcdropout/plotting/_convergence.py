@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from skmcdropout._meta_estimators.classifiers import check_has_network, mean_proba
 from skmcdropout._meta_estimators.parts import innermost
-from skmcdropout.plotting._axes import BLUE, VERMILION, axes_or_new
+from skmcdropout.plotting._axes import BLUE, VERMILION, axes_or_new, check_classifier
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -99,6 +99,7 @@ class ConvergenceDisplay:
         TypeError
             If the estimator is a regressor, or no network is in it.
         """
+        check_classifier(estimator)
         check_has_network(estimator)
         classifier, rows, _ = innermost(estimator, X)
         reference = mean_proba(classifier, rows, n_reference)
