@@ -99,7 +99,6 @@ def cross_val_uncertainty(
         cv=cv,
         n_jobs=n_jobs,
         params=None if params is None else dict(params),
-        method="judge",
     )
     if return_prediction:
         return found["uncertainty"], found["prediction"]
@@ -107,7 +106,7 @@ def cross_val_uncertainty(
 
 
 class _Judge(BaseEstimator):
-    """An estimator with a method for `cross_val_predict` to call."""
+    """An estimator that predicts its uncertainty as well."""
 
     def __init__(self, estimator: Any, measure: Any, classes: Any) -> None:
         self.estimator = estimator
@@ -118,7 +117,7 @@ class _Judge(BaseEstimator):
         self.estimator_ = clone(self.estimator).fit(X, y, **params)
         return self
 
-    def judge(self, X: Any) -> NDArray[Any]:
+    def predict(self, X: Any) -> NDArray[Any]:
         """Both results of each row, as a structured array, which can be joined."""
         prediction, _, uncertainty = judge(self.estimator_, X, self.measure)
         if self.classes is not None:
