@@ -165,6 +165,7 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
 
     See Also
     --------
+    predict_uncertainty : The same of pipelines, searches and ensembles.
     skmcdropout.uncertainty : The measures, over draws of any model.
     sklearn.neural_network.MLPClassifier : A network without dropout.
 
@@ -238,7 +239,7 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
     >>> from sklearn.model_selection import train_test_split
     >>> from sklearn.pipeline import make_pipeline
     >>> from sklearn.preprocessing import StandardScaler
-    >>> from skmcdropout import MCDropoutClassifier
+    >>> from skmcdropout import MCDropoutClassifier, predict_uncertainty
     >>> X, y = load_wine(return_X_y=True)
     >>> X, X_test, y, y_test = train_test_split(X, y, stratify=y, random_state=0)
     >>> clf = make_pipeline(StandardScaler(), MCDropoutClassifier(random_state=0))
@@ -246,8 +247,7 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
     True
     >>> clf.predict_proba(X_test).shape
     (45, 3)
-    >>> unsure = clf[-1].predict_uncertainty(clf[0].transform(X_test))
-    >>> unsure.shape
+    >>> predict_uncertainty(clf, X_test).shape
     (45,)
     """
 

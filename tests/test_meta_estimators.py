@@ -273,29 +273,6 @@ def test_the_network_of_self_training_is_the_one_fitted_last():
     assert_array_equal(judged(estimator, X)[0], estimator.predict(X))
 
 
-def test_samplers_of_imbalanced_learn_are_left_out():
-    pipeline = pytest.importorskip("imblearn.pipeline", reason="it is not installed")
-    from imblearn.under_sampling import RandomUnderSampler
-
-    estimator = pipeline.make_pipeline(
-        StandardScaler(), RandomUnderSampler(random_state=0), network()
-    ).fit(X, Y)
-    draws = sample_proba(estimator, X)
-    assert_array_equal(
-        draws, estimator[-1].sample_proba(StandardScaler().fit(X).transform(X))
-    )
-    assert_allclose(draws.mean(axis=0), estimator.predict_proba(X), atol=1e-6)
-
-
-@pytest.mark.slow
-def test_a_balanced_bag_of_imbalanced_learn_is_an_ensemble():
-    ensemble = pytest.importorskip("imblearn.ensemble", reason="it is not installed")
-    estimator = ensemble.BalancedBaggingClassifier(network(), 2, random_state=0)
-    draws = sample_proba(estimator.fit(X, Y), X)
-    assert len(draws) == 20
-    assert_allclose(draws.mean(axis=0), estimator.predict_proba(X), atol=1e-6)
-
-
 def test_other_classifiers_have_the_measures_that_need_no_draws():
     estimator = make_pipeline(StandardScaler(), LogisticRegression()).fit(X, Y)
     draws = estimator.predict_proba(X)[None]
