@@ -156,6 +156,10 @@ REGRESSORS = {
     "scaled targets": lambda: TransformedTargetRegressor(
         piped(regressor()), transformer=MinMaxScaler(feature_range=(2, 1e3))
     ),
+    "scaled twice": lambda: TransformedTargetRegressor(
+        TransformedTargetRegressor(regressor(), transformer=StandardScaler()),
+        transformer=MinMaxScaler((5, 6)),
+    ),
     "no transformer": lambda: TransformedTargetRegressor(regressor()),
     "nested": lambda: VotingRegressor(
         [

@@ -236,6 +236,18 @@ def test_one_draw_calibrated_is_the_calibrated_probability(labels):
         assert_allclose(draws.mean(axis=0), estimator.predict_proba(X), atol=1e-6)
 
 
+def test_what_is_calibrated_twice_is_so_from_inside_out():
+    inner = CalibratedClassifierCV(
+        network(n_samples=0), method="isotonic", cv=2, ensemble=False
+    )
+    estimator = CalibratedClassifierCV(inner, cv=2, ensemble=False).fit(X, Y)
+    (draw,) = sample_proba(estimator, X)
+    assert_allclose(draw, estimator.predict_proba(X), atol=1e-6)
+    for measure in MEASURES:
+        expected = uncertainty.MEASURES[measure]([draw])
+        assert_allclose(predict_uncertainty(estimator, X, measure), expected, atol=1e-6)
+
+
 @pytest.mark.slow
 def test_labels_of_a_calibrated_ensemble_are_its_own():
     ensemble = BaggingClassifier(network(), 2, bootstrap=False, random_state=0)
