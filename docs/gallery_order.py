@@ -6,6 +6,7 @@ EXAMPLES = [
     "two_moons",
     "gap",
     "rejecting",
+    "label_errors",
     "grid_search",
     "calibration",
     "digits_cnn",

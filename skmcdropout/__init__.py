@@ -2,6 +2,12 @@
 
 from skmcdropout import metrics, uncertainty
 from skmcdropout._classifier import MCDropoutClassifier
+from skmcdropout._meta_estimators.cross_val import cross_val_uncertainty
+from skmcdropout._meta_estimators.functions import (
+    predict_uncertainty,
+    sample_predictions,
+    sample_proba,
+)
 from skmcdropout._regressor import MCDropoutRegressor
 from skmcdropout._rejecting import RejectingClassifier
 from skmcdropout._version import __version__
@@ -11,6 +17,10 @@ __all__ = [
     "MCDropoutRegressor",
     "RejectingClassifier",
     "__version__",
+    "cross_val_uncertainty",
     "metrics",
+    "predict_uncertainty",
+    "sample_predictions",
+    "sample_proba",
     "uncertainty",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from numbers import Real
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -23,6 +23,7 @@ from skmcdropout._utils.private import (
     StrOptions,
     fit_context,
 )
+from skmcdropout._validation import BLOCK_VALUES, check_rows, n_rows, select_rows
 from skmcdropout.uncertainty import check_measures, from_summary
 
 if TYPE_CHECKING:
@@ -164,6 +165,7 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
 
     See Also
     --------
+    predict_uncertainty : The same of pipelines, searches and ensembles.
     skmcdropout.uncertainty : The measures, over draws of any model.
     sklearn.neural_network.MLPClassifier : A network without dropout.
 
@@ -237,7 +239,7 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
     >>> from sklearn.model_selection import train_test_split
     >>> from sklearn.pipeline import make_pipeline
     >>> from sklearn.preprocessing import StandardScaler
-    >>> from skmcdropout import MCDropoutClassifier
+    >>> from skmcdropout import MCDropoutClassifier, predict_uncertainty
     >>> X, y = load_wine(return_X_y=True)
     >>> X, X_test, y, y_test = train_test_split(X, y, stratify=y, random_state=0)
     >>> clf = make_pipeline(StandardScaler(), MCDropoutClassifier(random_state=0))
@@ -245,8 +247,7 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
     True
     >>> clf.predict_proba(X_test).shape
     (45, 3)
-    >>> unsure = clf[-1].predict_uncertainty(clf[0].transform(X_test))
-    >>> unsure.shape
+    >>> predict_uncertainty(clf, X_test).shape
     (45,)
     """
 
@@ -649,3 +650,14 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
         if isinstance(measure, str):
             return measures[measure]
         return np.column_stack([measures[name] for name in names])
+
+    def _draws_in_blocks(self, X: ArrayLike) -> Iterator[NDArray[np.float32]]:
+        """Draws of some rows at a time, (n_draws, n_rows_of_block, n_classes)."""
+        check_is_fitted(self)
+        snapshot = copy.copy(self)
+        data = check_rows(snapshot, X)
+        n_values = max(int(snapshot.n_samples), 1) * len(snapshot.classes_)
+        n_block = max(1, BLOCK_VALUES // n_values)
+        for start in range(0, n_rows(data), n_block):
+            rows = select_rows(data, slice(start, start + n_block))
+            yield snapshot._draw_checked(rows, "draws")[0]

@@ -20,6 +20,7 @@ from skmcdropout._utils import gaussian_mixture
 from skmcdropout._utils.forks import check_process
 from skmcdropout._utils.private import StrOptions, fit_context
 from skmcdropout._validation import (
+    BLOCK_VALUES,
     check_levels,
     check_rows,
     check_targets,
@@ -37,9 +38,6 @@ if TYPE_CHECKING:
     from skmcdropout._networks.target_outputs import TargetOutputs
 
 Doubles = NDArray[np.float64]
-
-#: Numbers in the draws of rows that are reduced at a time (8 MB in double precision).
-BLOCK_VALUES = 2**20
 
 
 class MCDropoutRegressor(RegressorMixin, MCDropoutBase):
@@ -765,9 +763,13 @@ class MCDropoutRegressor(RegressorMixin, MCDropoutBase):
         n_block = max(1, BLOCK_VALUES // (n_draws * outputs.n_values))
         for start in range(0, n_rows(data), n_block):
             rows = slice(start, start + n_block)
-            (values,) = self._draw_checked(select_rows(data, rows), "draws")
-            means, variances = outputs.in_units(values)
-            yield rows, self._shaped(means), np.sqrt(self._shaped(variances))
+            yield rows, *self._mixture(select_rows(data, rows))
+
+    def _mixture(self, data: Rows) -> tuple[Doubles, Doubles]:
+        """Means and standard deviations of all draws of checked rows."""
+        (values,) = self._draw_checked(data, "draws")
+        means, variances = self._outputs.in_units(values)
+        return self._shaped(means), np.sqrt(self._shaped(variances))
 
     @property
     def _outputs(self) -> TargetOutputs:

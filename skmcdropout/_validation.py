@@ -22,6 +22,9 @@ NUMBERS = [np.float64, np.float32, np.float16, np.bool_] + [
     np.dtype(f"{sign}int{size}") for sign in ("", "u") for size in (8, 16, 32, 64)
 ]
 
+#: Numbers in the draws of rows that are reduced at a time (8 MB in double precision).
+BLOCK_VALUES = 2**20
+
 
 def check_rows(estimator: BaseEstimator, X: Any) -> Rows:
     """`X` for a prediction of the network that was fitted, finite."""

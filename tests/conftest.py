@@ -65,3 +65,19 @@ def predicted_elsewhere(tmp_path):
         return np.load(tmp_path / "proba.npy")
 
     return predict_proba
+
+
+@pytest.fixture
+def n_drawn(monkeypatch):
+    """Calls that draw, with the shape of what each one has returned."""
+    from skmcdropout._drawing.sampler import Sampler
+
+    calls, draw_table = [], Sampler.draw_table
+
+    def counted(self, *args, **kwargs):
+        drawn = draw_table(self, *args, **kwargs)
+        calls.append(drawn[0].shape)
+        return drawn
+
+    monkeypatch.setattr(Sampler, "draw_table", counted)
+    return calls

@@ -32,15 +32,19 @@ MAY_IMPORT = {
     "_parameters": {"_networks", "_utils"},
     "_base": {"_drawing", "_fitting", "_networks", "_training", "_utils"}
     | {"_parameters", "_validation"},
-    "_classifier": {"_base", "_fitting", "_parameters", "_utils", "uncertainty"},
+    "_classifier": {"_base", "_fitting", "_parameters", "_utils"}
+    | {"_validation", "uncertainty"},
     "_regressor": {"_base", "_fitting", "_networks", "_parameters", "_utils"}
+    | {"_validation", "uncertainty"},
+    "_meta_estimators": {"_base", "_classifier", "_regressor", "_utils"}
     | {"_validation", "uncertainty"},
     "_rejecting": {"_utils", "metrics", "uncertainty"},
     "layers": set(),
-    "metrics": {"_utils", "uncertainty"},
-    "plotting": {"metrics", "uncertainty"},
+    "metrics": {"_meta_estimators", "_utils", "uncertainty"},
+    "plotting": {"_meta_estimators", "metrics", "uncertainty"},
     "uncertainty": set(),
-    "__init__": {"_classifier", "_regressor", "_rejecting", "_version"}
+    "__init__": {"_classifier", "_meta_estimators", "_regressor", "_rejecting"}
+    | {"_version"}
     | {"metrics", "uncertainty"},
 }
 

@@ -5,8 +5,15 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.model_selection import GridSearchCV, train_test_split
+from sklearn.preprocessing import StandardScaler
 
-from skmcdropout import MCDropoutClassifier, MCDropoutRegressor, metrics
+from skmcdropout import (
+    MCDropoutClassifier,
+    MCDropoutRegressor,
+    metrics,
+    predict_uncertainty,
+    sample_proba,
+)
 
 NETWORK = MCDropoutClassifier((30,), epochs=20, n_samples=30, random_state=0)
 
@@ -227,3 +234,39 @@ def test_distributions_of_numbers_score_as_in_scoringrules():
     expected = scoringrules.interval_score(y, lower, upper, 0.2)
     found = metrics.interval_score(y, lower, upper, coverage=0.8)
     assert_allclose(found, expected.mean(), rtol=1e-12)
+
+
+def test_samplers_of_imbalanced_learn_are_left_out(digits):
+    pipeline = pytest.importorskip(
+        "imblearn.pipeline", reason="imbalanced-learn is not installed"
+    )
+    from imblearn.under_sampling import RandomUnderSampler
+
+    X, y = digits[0][:400], digits[1][:400] > 7
+    steps = StandardScaler(), RandomUnderSampler(random_state=0), clone(NETWORK)
+    for estimator in (
+        pipeline.make_pipeline(*steps),
+        GridSearchCV(pipeline.make_pipeline(*steps), {}, cv=2),
+    ):
+        estimator.fit(X, y)
+        inner = getattr(estimator, "best_estimator_", estimator)[-1]
+        rows = StandardScaler().fit(X).transform(X)
+        assert_array_equal(sample_proba(estimator, X), inner.sample_proba(rows))
+        assert_array_equal(
+            predict_uncertainty(estimator, X, "mutual_information"),
+            inner.predict_uncertainty(rows, "mutual_information"),
+        )
+        assert_allclose(
+            inner.predict_proba(rows), estimator.predict_proba(X), atol=1e-6
+        )
+
+
+def test_a_balanced_bag_of_imbalanced_learn_is_an_ensemble(digits):
+    ensemble = pytest.importorskip(
+        "imblearn.ensemble", reason="imbalanced-learn is not installed"
+    )
+    X, y = digits[0][:400], digits[1][:400] > 7
+    estimator = ensemble.BalancedBaggingClassifier(clone(NETWORK), 2, random_state=0)
+    draws = sample_proba(estimator.fit(X, y), X)
+    assert len(draws) == 60
+    assert_allclose(draws.mean(axis=0), estimator.predict_proba(X), atol=1e-6)

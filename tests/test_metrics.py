@@ -210,8 +210,8 @@ BAD = {
         "predictive_entropy",
     ),
     "estimator": (
-        lambda: make_uncertainty_scorer()(StandardScaler(), [[1]], [1]),
-        r"must have a method predict_uncertainty.*Got StandardScaler",
+        lambda: make_uncertainty_scorer()(StandardScaler().fit([[1]]), [[1]], [1]),
+        r"must be a classifier with predict_proba.*Got StandardScaler",
     ),
 }
 

@@ -235,7 +235,7 @@ BAD = {
     "weights of shares": (unnamed(sample_weight=WEIGHTS), r"must get no metadata"),
     "estimator": (
         lambda _: make_distribution_scorer()(StandardScaler(), X, Y),
-        r"must have a method predict_log_density.*Got StandardScaler",
+        r"must be an MCDropoutRegressor, or hold one.*Got StandardScaler",
     ),
     "measure": (
         lambda _: make_uncertainty_scorer(measure="epistemic"),
@@ -253,5 +253,7 @@ def test_bad_input(name, regressor):
 
 def test_classifiers_have_no_distribution_to_score(moons_classifier, moons):
     for score in DISTRIBUTION_SCORES:
-        with pytest.raises(TypeError, match=r"must have a method .*MCDropoutClass"):
+        with pytest.raises(
+            TypeError, match=r"must be an MCDropoutRegressor.*MCDropoutClass"
+        ):
             make_distribution_scorer(score)(moons_classifier, *moons)

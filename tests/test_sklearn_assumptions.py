@@ -1,5 +1,6 @@
 """What we rely on in scikit-learn that is not public, tested on scikit-learn alone."""
 
+import copy
 from numbers import Integral
 
 import numpy as np
@@ -8,8 +9,11 @@ import pytest
 import sklearn
 from numpy.testing import assert_array_equal
 from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.datasets import make_classification
 from sklearn.metrics._scorer import _BaseScorer
 from sklearn.model_selection import cross_validate
+from sklearn.naive_bayes import GaussianNB
 from sklearn.utils import _safe_indexing
 from sklearn.utils._param_validation import (
     HasMethods,
@@ -21,7 +25,8 @@ from sklearn.utils._param_validation import (
 from sklearn.utils.fixes import parse_version
 from sklearn.utils.validation import _check_sample_weight
 
-HAS_CALLBACKS = parse_version(sklearn.__version__) >= parse_version("1.9")
+VERSION = parse_version(sklearn.__version__)
+HAS_CALLBACKS = parse_version("1.9") <= VERSION
 
 
 class Constant(ClassifierMixin, BaseEstimator):
@@ -82,6 +87,34 @@ def test_a_scorer_is_told_estimator_rows_and_labels():
     scores = cross_validate(Constant(), X, y, cv=3, scoring=scorer)["test_score"]
     assert_array_equal(scores, [-3, -3, -3])
     assert told == [(Constant, (2, 2), (2,), {})] * 3
+
+
+class Says(ClassifierMixin, BaseEstimator):
+    """Its rows are what it predicts."""
+
+    def __init__(self, classes_):
+        self.classes_ = classes_
+
+    def predict_proba(self, X):
+        return X
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("method", ["sigmoid", "isotonic", "temperature"])
+def test_calibrators_are_applied_to_what_the_classifier_predicts(method, n_classes):
+    if method == "temperature" and parse_version("1.8") > VERSION:
+        pytest.skip("scikit-learn calibrates temperatures from 1.8 on")
+    X, y = make_classification(
+        90, 6, n_informative=4, n_classes=n_classes, random_state=0
+    )
+    y = np.array(["c", "a", "b"])[y]
+    calibrated = CalibratedClassifierCV(GaussianNB(), method=method, cv=3).fit(X, y)
+    for member in calibrated.calibrated_classifiers_:
+        told = copy.copy(member)
+        told.estimator = Says(member.estimator.classes_)
+        predicted = member.estimator.predict_proba(X)
+        assert_array_equal(told.predict_proba(predicted), member.predict_proba(X))
+        assert isinstance(member.estimator, GaussianNB)
 
 
 @pytest.mark.skipif(not HAS_CALLBACKS, reason="scikit-learn has callbacks from 1.9 on")

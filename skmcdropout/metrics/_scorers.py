@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from inspect import signature
 from typing import Any
@@ -13,6 +12,9 @@ from sklearn.base import is_regressor
 from sklearn.pipeline import Pipeline
 from sklearn.utils.metadata_routing import MetadataRequest
 
+from skmcdropout._meta_estimators import regressors
+from skmcdropout._meta_estimators.functions import judge
+from skmcdropout._meta_estimators.functions import total_measure as total_measure
 from skmcdropout._utils.private import BaseScorer
 from skmcdropout.metrics import _regression, _selective
 from skmcdropout.uncertainty import MEASURES, REGRESSION_MEASURES, check_measures
@@ -22,13 +24,13 @@ RISK_SCORES = ("neg_aurc", "neg_excess_aurc", "neg_risk_at_coverage")
 
 SCORES = (*RISK_SCORES, "accuracy_at_coverage", "error_detection_auroc")
 
-#: Scores of distributions, and the method that each one asks for.
-DISTRIBUTION_SCORES = {
-    "mean_log_density": "predict_log_density",
-    "neg_crps": "sample_predictions",
-    "neg_interval_score": "predict_interval",
-    "neg_quantile_calibration_error": "sample_predictions",
-}
+#: Scores of distributions.
+DISTRIBUTION_SCORES = (
+    "mean_log_density",
+    "neg_crps",
+    "neg_interval_score",
+    "neg_quantile_calibration_error",
+)
 
 #: What a scorer itself passes to the functions of the scores.
 PASSED = {"y_true", "y_pred", "uncertainty", "means", "stds", "lower", "upper"}
@@ -41,10 +43,11 @@ def make_uncertainty_scorer(
     """Make a scorer of an uncertainty measure, for `scoring` in scikit-learn.
 
     Takes part in `GridSearchCV`, `cross_validate`, `permutation_importance` and so on,
-    with an `MCDropoutClassifier`, an `MCDropoutRegressor`, or a `Pipeline` or search
-    that ends in one. For regressors the risk is the mean squared error. (For the
-    calibration errors of classifiers use scikit-learn's `make_scorer` with
-    ``response_method="predict_proba", greater_is_better=False``.)
+    with all that `skmcdropout.predict_uncertainty` takes: pipelines, searches and
+    ensembles of `MCDropoutClassifier` or `MCDropoutRegressor`. For regressors the risk
+    is the mean squared error. (For the calibration errors of classifiers use
+    scikit-learn's `make_scorer` with ``response_method="predict_proba",
+    greater_is_better=False``.)
 
     Parameters
     ----------
@@ -100,7 +103,8 @@ def make_distribution_scorer(
     """Make a scorer of predicted distributions, for `scoring` in scikit-learn.
 
     Takes part in `GridSearchCV`, `cross_validate`, `permutation_importance` and so on,
-    with an `MCDropoutRegressor` or a `Pipeline` or search that ends in one.
+    with all that `skmcdropout.sample_predictions` takes: pipelines, searches and
+    ensembles of `MCDropoutRegressor`.
 
     Parameters
     ----------
@@ -144,7 +148,7 @@ def make_distribution_scorer(
     """
     if score not in DISTRIBUTION_SCORES:
         raise ValueError(
-            f"score must be one of {tuple(DISTRIBUTION_SCORES)}. Got {score!r} instead."
+            f"score must be one of {DISTRIBUTION_SCORES}. Got {score!r} instead."
         )
     return _DistributionScorer(
         "make_distribution_scorer", (score,), _regression, kwargs
@@ -210,18 +214,17 @@ class _DistributionScorer(_Scorer):
         known = {"sample_weight"} & signature(self._score_func).parameters.keys()
         self._refuse({name: metadata[name] for name in metadata.keys() - known})
         kwargs = {**self._kwargs, **metadata}
-        method = DISTRIBUTION_SCORES[self._asked[0]]
-        regressor, rows = last_step(estimator, X, method)
-        if method == "predict_log_density":  # a few rows at a time
-            densities = regressor.predict_log_density(rows, y_true)
+        score = self._asked[0]
+        if score == "mean_log_density":  # a few rows at a time
+            densities = regressors.log_density(estimator, X, y_true)
             weight = kwargs.get("sample_weight")
             return float(_regression.mean_over_rows(densities, weight))
-        if method == "predict_interval":
+        if score == "neg_interval_score":
             kwargs.setdefault("coverage", 0.9)
-            interval = regressor.predict_interval(rows, kwargs["coverage"])
-            predicted = interval[..., 0], interval[..., 1]
+            found = regressors.intervals(estimator, X, kwargs["coverage"])
+            predicted = found["lower"], found["upper"]
         else:
-            predicted = regressor.sample_predictions(rows, return_std=True)
+            predicted = regressors.union_of_draws(estimator, X)
         return self._sign * self._score_func(y_true, *predicted, **kwargs)
 
 
@@ -233,11 +236,6 @@ def _check_parameters(function: Callable[..., Any], kwargs: dict[str, Any]) -> N
                 f"kwargs must be parameters of {function.__name__}, of {known}. "
                 f"Got {name!r} instead."
             )
-
-
-def total_measure(estimator: Any) -> str:
-    """Name of the total uncertainty of an estimator of its kind."""
-    return "total_std" if is_regressor(estimator) else "predictive_entropy"
 
 
 def loss_of(estimator: Any) -> str:
@@ -253,13 +251,12 @@ def judged(
     Uncertainties of several outputs become one, their root mean square: the square of
     "total_std" is then the squared error that is expected, the mean over outputs.
     """
-    measure = total_measure(estimator) if measure is None else measure
-    predictor, rows = last_step(estimator, X)
-    predictor = copy.copy(predictor)  # that another thread may fit meanwhile
-    uncertainty = predictor.predict_uncertainty(rows, measure)
+    predicted, labels, uncertainty = judge(estimator, X, measure)
     if uncertainty.ndim == 2:
         uncertainty = np.sqrt(np.square(uncertainty).mean(axis=1))
-    return predictor.predict(rows), uncertainty
+    if is_regressor(estimator):
+        return predicted, uncertainty
+    return estimator.predict(X) if labels is None else labels, uncertainty
 
 
 def last_step(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.base import is_regressor
 from sklearn.utils import check_random_state
 
-from skmcdropout.metrics._scorers import last_step
+from skmcdropout._meta_estimators.regressors import intervals
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,16 +40,10 @@ def of_target(values: NDArray[Any], target: int, axis: int = 1) -> NDArray[Any]:
 
 def predicted_intervals(
     estimator: Any, X: Any, coverage: float, target: int
-) -> tuple[Any, Any, list[NDArray[Any]]]:
-    """Means and ends of intervals of one output, after what predicted them of what.
-
-    The regressor that an estimator ends in is a snapshot, which no other thread fits.
-    """
-    regressor, rows = last_step(estimator, X, "predict_interval")
-    regressor = copy.copy(regressor)
-    ends = np.moveaxis(regressor.predict_interval(rows, coverage), -1, 0)
-    predicted = [of_target(x, target) for x in (regressor.predict(rows), *ends)]
-    return regressor, rows, predicted
+) -> list[NDArray[Any]]:
+    """Means, ends of intervals and epistemic_std of one output."""
+    found = intervals(estimator, X, coverage)
+    return [of_target(values, target) for values in found.values()]
 
 
 def some_rows(

@@ -119,7 +119,8 @@ class PredictiveBandDisplay:
         Parameters
         ----------
         estimator : estimator
-            Fitted `MCDropoutRegressor`, or `Pipeline` or search that ends in one.
+            Fitted `MCDropoutRegressor`, or what else `skmcdropout.sample_predictions`
+            takes, as pipelines and ensembles of them.
         X : array-like of shape (n_rows, n_features)
             Rows that say where to draw. NaN is allowed where the estimator takes it.
         y : array-like of shape (n_rows,) or (n_rows, n_outputs), default=None
@@ -162,10 +163,9 @@ class PredictiveBandDisplay:
         grid = np.linspace(low - beyond, high + beyond, grid_resolution)
         varied = np.tile(np.nanmedian(table, axis=0), (grid_resolution, 1))
         varied[:, column] = grid
-        regressor, rows, (mean, lower, upper) = predicted_intervals(
+        mean, lower, upper, epistemic = predicted_intervals(
             estimator, _like(X, varied), coverage, target
         )
-        epistemic = regressor.predict_uncertainty(rows, "epistemic_std")
         true = None
         if y is not None:
             true = np.asarray(y)
@@ -176,7 +176,7 @@ class PredictiveBandDisplay:
             mean,
             lower,
             upper,
-            of_target(epistemic, target),
+            epistemic,
             coverage=coverage,
             rows=values,
             y=true,

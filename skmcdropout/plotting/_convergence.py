@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from skmcdropout.metrics._scorers import last_step
+from skmcdropout._meta_estimators.classifiers import check_has_network, mean_proba
+from skmcdropout._meta_estimators.parts import innermost
 from skmcdropout.plotting._axes import BLUE, VERMILION, axes_or_new, check_classifier
 
 if TYPE_CHECKING:
@@ -77,7 +77,9 @@ class ConvergenceDisplay:
         Parameters
         ----------
         estimator : estimator
-            Fitted `MCDropoutClassifier`, or `Pipeline` or search that ends in one.
+            Fitted `MCDropoutClassifier`, or what else `skmcdropout.sample_proba`
+            takes, as pipelines and ensembles of them: each network in it then has
+            `n_samples` draws.
         X : array-like of shape (n_rows, n_features)
             Some rows to predict.
         n_samples : sequence of int, default=(3, 10, 30, 100, 300)
@@ -95,16 +97,13 @@ class ConvergenceDisplay:
         Raises
         ------
         TypeError
-            If the estimator is a regressor.
+            If the estimator is a regressor, or no network is in it.
         """
         check_classifier(estimator)
-        classifier, rows = last_step(estimator, X)
-        classifier = copy.copy(classifier)  # its n_samples stays what it is
-        reference = classifier.set_params(n_samples=n_reference).predict_proba(rows)
-        gaps = [
-            abs(classifier.set_params(n_samples=n).predict_proba(rows) - reference)
-            for n in n_samples
-        ]
+        check_has_network(estimator)
+        classifier, rows, _ = innermost(estimator, X)
+        reference = mean_proba(classifier, rows, n_reference)
+        gaps = [abs(mean_proba(classifier, rows, n) - reference) for n in n_samples]
         return cls(
             np.asarray(n_samples),
             np.array([np.sqrt(np.mean(gap**2)) for gap in gaps]),

@@ -80,8 +80,8 @@ class UncertaintyHistogramDisplay:
         Parameters
         ----------
         estimator : estimator
-            Fitted `MCDropoutClassifier` or `MCDropoutRegressor`, or `Pipeline` or
-            search that ends in one.
+            Fitted `MCDropoutClassifier` or `MCDropoutRegressor`, or what else
+            `skmcdropout.predict_uncertainty` takes, as pipelines and ensembles of them.
         X : array-like of shape (n_rows, n_features)
             Rows that it was not trained on.
         y : array-like of shape (n_rows,) or (n_rows, n_outputs)

@@ -93,7 +93,8 @@ class PredictionIntervalDisplay:
         Parameters
         ----------
         estimator : estimator
-            Fitted `MCDropoutRegressor`, or `Pipeline` or search that ends in one.
+            Fitted `MCDropoutRegressor`, or what else `skmcdropout.sample_predictions`
+            takes, as pipelines and ensembles of them.
         X : array-like of shape (n_rows_of_X, n_features)
             Rows that it was not trained on.
         y : array-like of shape (n_rows_of_X,) or (n_rows_of_X, n_outputs)
@@ -119,7 +120,7 @@ class PredictionIntervalDisplay:
         ValueError
             If `coverage` is not between 0 and 1, or there is no such `target`.
         """
-        _, _, predicted = predicted_intervals(estimator, X, coverage, target)
+        *predicted, _ = predicted_intervals(estimator, X, coverage, target)
         return cls.from_predictions(
             of_target(np.asarray(y), target),
             *predicted,

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from skmcdropout._meta_estimators.functions import sample_predictions
 from skmcdropout.metrics import quantile_calibration_curve, quantile_calibration_error
-from skmcdropout.metrics._scorers import last_step
 from skmcdropout.plotting._axes import axes_or_new, of_target
 
 if TYPE_CHECKING:
@@ -90,7 +90,8 @@ class QuantileCalibrationDisplay:
         Parameters
         ----------
         estimator : estimator
-            Fitted `MCDropoutRegressor`, or `Pipeline` or search that ends in one.
+            Fitted `MCDropoutRegressor`, or what else `skmcdropout.sample_predictions`
+            takes, as pipelines and ensembles of them.
         X : array-like of shape (n_rows, n_features)
             Rows that it was not trained on.
         y : array-like of shape (n_rows,) or (n_rows, n_outputs)
@@ -114,8 +115,7 @@ class QuantileCalibrationDisplay:
         ValueError
             If there is no such `target`.
         """
-        regressor, rows = last_step(estimator, X, "sample_predictions")
-        draws = regressor.sample_predictions(rows, return_std=True)
+        draws = sample_predictions(estimator, X, return_std=True)
         means, stds = (of_target(values, target, axis=2) for values in draws)
         return cls.from_predictions(
             of_target(np.asarray(y), target),

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_array
 
-from skmcdropout.metrics._scorers import last_step
+from skmcdropout._meta_estimators.functions import predict_uncertainty
 from skmcdropout.plotting._axes import check_classifier
 
 if TYPE_CHECKING:
@@ -84,7 +84,8 @@ class UncertaintySurfaceDisplay:
         Parameters
         ----------
         estimator : estimator
-            Fitted `MCDropoutClassifier`, or `Pipeline` or search that ends in one.
+            Fitted `MCDropoutClassifier`, or what else `skmcdropout.sample_proba`
+            takes, as pipelines and ensembles of them.
         X : array-like of shape (n_rows, 2)
             Rows that say where to draw; shown as points if `y` is given.
         y : array-like of shape (n_rows,), default=None
@@ -119,12 +120,11 @@ class UncertaintySurfaceDisplay:
         grid = [np.linspace(low[i], high[i], grid_resolution) for i in (0, 1)]
         horizontal, vertical = np.meshgrid(*grid)
         plane = np.column_stack([horizontal.ravel(), vertical.ravel()])
-        classifier, rows = last_step(estimator, plane)
-        values = classifier.predict_uncertainty(rows, list(SURFACES))
+        values = predict_uncertainty(estimator, plane, list(SURFACES))
         display = cls(
             (low[0], high[0], low[1], high[1]),
             values.T.reshape(3, *horizontal.shape),
-            n_classes=len(classifier.classes_),
+            n_classes=len(estimator.classes_),
         ).plot(axes=axes)
         if y is not None:
             display._show_rows(points, np.asarray(y))

@@ -1,0 +1,1 @@
+"""any estimator -> the networks inside, and what they say together."""
