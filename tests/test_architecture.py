@@ -29,7 +29,10 @@ MAY_IMPORT = {
     "_classifier": {"_base", "_fitting", "_parameters", "_utils", "uncertainty"},
     "_regressor": {"_base", "_fitting", "_networks", "_parameters", "_utils"}
     | {"_validation", "uncertainty"},
-    "_rejecting": {"_utils", "metrics", "uncertainty"},
+    "_rejecting": {"_fitting", "_folds", "_thresholds", "_utils", "metrics"}
+    | {"uncertainty"},
+    "_folds": {"_fitting", "_utils", "metrics"},
+    "_thresholds": {"metrics"},
     "layers": set(),
     "metrics": {"_utils", "uncertainty"},
     "plotting": {"metrics", "uncertainty"},

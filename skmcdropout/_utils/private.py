@@ -46,6 +46,9 @@ try:
         StrOptions,
         validate_parameter_constraints,
     )
+
+    # Parameters of `fit`, those of the length of X for some of its rows.
+    from sklearn.utils.validation import _check_method_params as params_of_rows
     from sklearn.utils.validation import _check_sample_weight as check_sample_weight
 except ImportError as error:
     raise PrivatePartError("sklearn", str(error)) from error
@@ -58,6 +61,7 @@ __all__ = [
     "StrOptions",
     "check_sample_weight",
     "fit_context",
+    "params_of_rows",
     "rows_of",
     "validate_parameter_constraints",
 ]
