@@ -125,11 +125,11 @@ def threshold_at_risk(
     >>> import numpy as np
     >>> from skmcdropout.metrics import threshold_at_risk
     >>> rng = np.random.default_rng(0)
-    >>> uncertainty = rng.uniform(size=1000)
-    >>> y_pred = (rng.uniform(size=1000) < 0.3 * uncertainty).astype(int)  # 1 is wrong
-    >>> threshold = threshold_at_risk(np.zeros(1000), y_pred, uncertainty, 0.1)
-    >>> 0.4 < threshold < 0.7  # the true risk is 10 % at 0.667
-    True
+    >>> uncertainty = rng.uniform(size=2000)
+    >>> is_wrong = rng.uniform(size=2000) < 0.2 * uncertainty  # 8 % of those below 0.8
+    >>> threshold = threshold_at_risk(np.zeros(2000), is_wrong, uncertainty, 0.08)
+    >>> round(threshold, 2)
+    0.59
     """
     for name, value in (("max_risk", max_risk), ("confidence", confidence)):
         if not 0 < value < 1:
