@@ -22,6 +22,7 @@ SECTIONS = (
     "defaults",
     "real",
     "regression",
+    "rejecting",
 )
 
 if __name__ == "__main__":

@@ -38,7 +38,10 @@ MAY_IMPORT = {
     | {"_validation", "uncertainty"},
     "_meta_estimators": {"_base", "_classifier", "_regressor", "_utils"}
     | {"_validation", "uncertainty"},
-    "_rejecting": {"_utils", "metrics", "uncertainty"},
+    "_rejecting": {"_fitting", "_folds", "_thresholds", "_utils", "metrics"}
+    | {"uncertainty"},
+    "_folds": {"_fitting", "_utils", "metrics"},
+    "_thresholds": {"metrics"},
     "layers": set(),
     "metrics": {"_meta_estimators", "_utils", "uncertainty"},
     "plotting": {"_meta_estimators", "metrics", "uncertainty"},

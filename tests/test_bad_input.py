@@ -239,7 +239,36 @@ def test_booleans_are_no_numbers(name, value):
         MCDropoutClassifier(**{name: value}).fit(X, Y)
 
 
-@pytest.mark.parametrize("name", ["coverage", "max_risk", "n_jobs"])
+BAD_REJECTIONS = [
+    ("estimator", 3),
+    ("measure", "entropy"),
+    ("coverage", 0.0),
+    ("coverage", 1.5),
+    ("max_risk", 0.0),
+    ("max_risk", 1.0),
+    ("confidence", 1.0),
+    ("confidence", None),
+    ("per_class", "yes"),
+    ("cv", "fitted"),
+    ("n_jobs", 1.5),
+]
+
+
+def test_every_parameter_of_a_rejection_is_in_the_table():
+    parameters = RejectingClassifier(MCDropoutClassifier()).get_params(deep=False)
+    names = {name for name, _ in BAD_REJECTIONS}
+    assert names == {*parameters} - {"reject_label"}  # which may be anything
+
+
+@pytest.mark.parametrize(("name", "value"), BAD_REJECTIONS)
+def test_bad_parameters_of_a_rejection(name, value):
+    classifier = RejectingClassifier(MCDropoutClassifier()).set_params(**{name: value})
+    message = f"(?s)The '{name}' parameter of RejectingClassifier must be .*{value!r}"
+    with pytest.raises(InvalidParameterError, match=message):
+        classifier.fit(X, Y)
+
+
+@pytest.mark.parametrize("name", ["coverage", "max_risk", "confidence", "n_jobs"])
 def test_booleans_are_no_numbers_for_rejection(name):
     classifier = RejectingClassifier(MCDropoutClassifier(), **{name: True})
     with pytest.raises(InvalidParameterError, match=f"The '{name}' parameter"):

@@ -23,7 +23,7 @@ from sklearn.utils._param_validation import (
     validate_parameter_constraints,
 )
 from sklearn.utils.fixes import parse_version
-from sklearn.utils.validation import _check_sample_weight
+from sklearn.utils.validation import _check_method_params, _check_sample_weight
 
 VERSION = parse_version(sklearn.__version__)
 HAS_CALLBACKS = parse_version("1.9") <= VERSION
@@ -73,6 +73,12 @@ def test_rows_of_anything_are_found_by_their_numbers():
     rows = np.array([2, 0])
     assert _safe_indexing(["a", "b", "c"], rows) == ["c", "a"]
     assert _safe_indexing(pd.DataFrame({"x": [1, 2, 3]}), rows)["x"].tolist() == [3, 1]
+
+
+def test_parameters_as_long_as_the_table_are_split_with_it():
+    X, given = np.zeros((3, 1)), {"weights": [1, 2, 3], "name": "a", "pair": (1, 2)}
+    found = _check_method_params(X, given, np.array([2, 0]))
+    assert found == {"weights": [3, 1], "name": "a", "pair": (1, 2)}
 
 
 def test_a_scorer_is_told_estimator_rows_and_labels():

@@ -9,7 +9,7 @@ import sklearn
 
 from skmcdropout._utils.private import callback_context, callbacks_of
 
-__all__ = ["CallbackSupportMixin", "FitTask"]
+__all__ = ["CallbackSupportMixin", "FitTask", "MetaFitTask", "fit_within"]
 
 try:
     from sklearn.callback import CallbackSupportMixin, ProgressBar
@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 
 class FitTask:
     """A fit, told as a task whose subtasks are epochs."""
+
+    _context: Any = None
 
     def __init__(
         self,
@@ -85,6 +87,33 @@ class FitTask:
             self._context.call_on_fit_task_end(
                 **self._told, reconstruction_attributes={}
             )
+
+
+class MetaFitTask(FitTask):
+    """A fit whose subtasks are the fits of other estimators."""
+
+    def subtasks(self, name: str, n_subtasks: int) -> list[Any]:
+        """Contexts for `fit_within`, before any of these fits begins."""
+        if self._context is None:
+            return [None] * n_subtasks
+        return [self._context.subcontext(name) for _ in range(n_subtasks)]
+
+
+def fit_within(
+    context: Any, caller: Any, estimator: Any, X: Any, y: Any, params: dict[str, Any]
+) -> Any:
+    """Fit an estimator as a subtask of the fit of its caller."""
+    if context is None:
+        return estimator.fit(X, y, **params)
+    weights = params.get("sample_weight")
+    metadata = None if weights is None else {"sample_weight": weights}
+    told = {"estimator": caller, "X": X, "y": y, "metadata": metadata}
+    try:
+        with context.propagate_callback_context(estimator):
+            context.call_on_fit_task_begin(**told)
+            return estimator.fit(X, y, **params)
+    finally:
+        context.call_on_fit_task_end(**told)
 
 
 class EpochTasks:

@@ -64,7 +64,11 @@ BaseScorer = _part(_module("sklearn.metrics._scorer"), "_BaseScorer")
 #: Rows of an array, table or list.
 rows_of = _part(_module("sklearn.utils"), "_safe_indexing")
 
-check_sample_weight = _part(_module("sklearn.utils.validation"), "_check_sample_weight")
+_of_samples = _module("sklearn.utils.validation")
+check_sample_weight = _part(_of_samples, "_check_sample_weight")
+
+#: Parameters of `fit`, those of the length of X for some of its rows.
+params_of_rows = _part(_of_samples, "_check_method_params")
 
 # What parameters must be, in scikit-learn's words.
 _validation = _module("sklearn.utils._param_validation")
@@ -81,6 +85,7 @@ __all__ = [
     "StrOptions",
     "check_sample_weight",
     "fit_context",
+    "params_of_rows",
     "rows_of",
     "validate_parameter_constraints",
 ]

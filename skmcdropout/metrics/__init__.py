@@ -36,6 +36,7 @@ from skmcdropout.metrics._regression import (
     quantile_calibration_curve,
     quantile_calibration_error,
 )
+from skmcdropout.metrics._risk_control import threshold_at_risk
 from skmcdropout.metrics._scorers import (
     make_distribution_scorer,
     make_uncertainty_scorer,
@@ -68,5 +69,6 @@ __all__ = [
     "quantile_calibration_error",
     "risk_at_coverage",
     "risk_coverage_curve",
+    "threshold_at_risk",
     "top_label_calibration_error",
 ]
