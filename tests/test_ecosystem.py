@@ -1,8 +1,12 @@
 """Used for real with the libraries it should be at home in (extra "ecosystem")."""
 
+import copy
 import itertools
 import math
 import pickle
+import re
+import textwrap
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -421,6 +425,19 @@ def test_shap_explains_probabilities_and_uncertainties(
         assert_allclose(value, method(x[None])[0], atol=1e-6)
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_shaps_deep_explainer_explains_the_ordinary_prediction(iris_classifier):
+    shap = pytest.importorskip("shap", reason="SHAP is not installed")
+    X = load_iris().data.astype(np.float32)
+    ordinary = copy.copy(iris_classifier).set_params(n_samples=0)
+    explainer = shap.DeepExplainer(ordinary.model_, X[::30])
+    values = explainer.shap_values(X[60:62])
+    mean = ordinary.predict_proba(X[::30]).mean(axis=0)
+    sums = values.sum(axis=1) + mean
+    assert_allclose(sums, ordinary.predict_proba(X[60:62]), atol=1e-5)
+
+
 # crepes
 
 
@@ -512,3 +529,45 @@ def test_a_network_goes_to_onnx_right_after_fit(tmp_path, kind):
     else:
         rows = given if kind == "two inputs" else X
         assert_allclose(found, fitted.predict_proba(rows), atol=1e-5)
+
+
+# The guide
+
+PAGE = (Path(__file__).parents[1] / "docs/guide/neighbours.rst").read_text()
+
+#: What the recipes of each section import.
+NEEDED = {
+    "imbalanced-learn": ["imblearn"],
+    "Optuna": ["optuna", "optuna_integration"],
+    "MLflow": ["mlflow.sklearn"],
+    "SHAP": ["shap"],
+    "crepes": ["crepes"],
+    "MAPIE": ["mapie"],
+    "ONNX": ["onnxruntime", "tf2onnx"],
+}
+
+
+def recipes():
+    """The code of each section, by its title; that of "" comes before all others."""
+    found = {}
+    parts = re.split(r"^(.+)\n-{4,}$", PAGE, flags=re.MULTILINE)
+    for title, text in zip(["", *parts[1::2]], parts[0::2], strict=True):
+        blocks = re.findall(r"code-block:: python\n\n((?:(?: {4}.*)?\n)+)", text)
+        found[title] = "\n".join(map(textwrap.dedent, blocks))
+    return {title: code for title, code in found.items() if code}
+
+
+RECIPES = recipes()
+
+
+def test_every_recipe_of_the_guide_is_run():
+    assert set(RECIPES) == {"", *NEEDED}
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("title", NEEDED)
+def test_a_recipe_of_the_guide_runs(title):
+    for module in NEEDED[title]:
+        pytest.importorskip(module, reason=f"{module} is not installed")
+    exec(RECIPES[""] + RECIPES[title], {"__name__": "recipe"})
