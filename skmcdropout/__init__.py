@@ -1,5 +1,8 @@
 """Monte-Carlo dropout estimators for scikit-learn, over Keras."""
 
+import os
+import sys
+
 from skmcdropout import metrics, uncertainty
 from skmcdropout._classifier import MCDropoutClassifier
 from skmcdropout._meta_estimators.cross_val import cross_val_uncertainty
@@ -24,3 +27,8 @@ __all__ = [
     "sample_proba",
     "uncertainty",
 ]
+
+# TensorFlow is imported later, when it is first needed. It then writes warnings and
+# errors to stderr and no information, unless the user has chosen a level.
+if "tensorflow" not in sys.modules:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")

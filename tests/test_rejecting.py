@@ -14,6 +14,7 @@ from sklearn.model_selection import (
 )
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skmcdropout import MCDropoutClassifier, MCDropoutRegressor, RejectingClassifier
@@ -140,9 +141,21 @@ def test_bad_parameters(moons, name):
         RejectingClassifier(NETWORK, **parameters).fit(*moons)
 
 
-def test_an_estimator_without_uncertainty(moons):
-    with pytest.raises(TypeError, match=r"must have a method predict_uncertainty.*Log"):
-        RejectingClassifier(LogisticRegression()).fit(*moons)
+def test_any_classifier_with_probabilities_is_rejected_by_their_entropy(moons):
+    X, y = moons
+    rejecting = RejectingClassifier(LogisticRegression(), coverage=0.5).fit(X, y)
+    p = rejecting.estimator_.predict_proba(X)
+    entropy = -(p * np.log(p)).sum(axis=1)
+    assert_array_equal(rejecting.accept(X), entropy <= rejecting.threshold_)
+    with pytest.raises(ValueError, match="mutual_information"):
+        RejectingClassifier(LogisticRegression(), measure="mutual_information").fit(
+            X, y
+        )
+
+
+def test_an_estimator_without_probabilities_is_refused(moons):
+    with pytest.raises(TypeError, match="predict_proba"):
+        RejectingClassifier(LinearSVC()).fit(*moons)
 
 
 def test_a_regressor_is_refused(blobs):

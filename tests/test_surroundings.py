@@ -4,11 +4,15 @@ import logging
 import os
 import pickle
 import random
+import re
 import signal
 import socket
+import subprocess
+import sys
 import tempfile
 import threading
 import warnings
+from collections import Counter
 
 import joblib
 import keras
@@ -196,3 +200,70 @@ def test_warnings_as_errors_and_strict_numpy_are_no_trouble():
     with warnings.catch_warnings(), np.errstate(all="raise"):
         warnings.simplefilter("error")
         use(mlp())
+
+
+#: A line that TensorFlow writes, with its severity, in both of its formats.
+TENSORFLOW_LINE = re.compile(
+    r"(?:[-\d]+ [\d:.]+: )?([IWEF])(?:\d{4} [\d:.]+ +\d+)? \S+]"
+)
+
+FIT_AND_PREDICT = """
+import numpy as np
+from skmcdropout import MCDropoutClassifier
+
+X, y = np.eye(8), np.arange(8) % 2
+MCDropoutClassifier((4,), epochs=1, random_state=0).fit(X, y).predict(X)
+"""
+
+
+def lines_on_stderr(code, level=None):
+    """By severity, as a process writes them that sets this level or none."""
+    name = "TF_CPP_MIN_LOG_LEVEL"
+    environ = {n: value for n, value in os.environ.items() if n != name}
+    if level is not None:
+        environ[name] = level
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environ,
+    )
+    found = [TENSORFLOW_LINE.match(line) for line in done.stderr.splitlines()]
+    return Counter(line[1] if line else "other" for line in found)
+
+
+@pytest.mark.slow
+def test_tensorflow_writes_less_by_default_and_every_warning_and_error():
+    default = lines_on_stderr(FIT_AND_PREDICT)
+    everything = lines_on_stderr(FIT_AND_PREDICT, level="0")
+    assert everything["I"] > default["I"]
+    for severity in "WEF":
+        assert default[severity] == everything[severity]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("before", "expected"),
+    [
+        ("", "1"),
+        ("os.environ['TF_CPP_MIN_LOG_LEVEL'] = '0'", "0"),
+        ("sys.modules['tensorflow'] = None", "None"),
+    ],
+    ids=["by default", "set by the user", "TensorFlow is there already"],
+)
+def test_what_tensorflow_writes_is_the_users_to_set(before, expected):
+    code = (
+        f"import os, sys; {before or 'pass'}; import skmcdropout; "
+        "print(os.environ.get('TF_CPP_MIN_LOG_LEVEL'))"
+    )
+    environ = dict(os.environ)
+    environ.pop("TF_CPP_MIN_LOG_LEVEL", None)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environ,
+    )
+    assert done.stdout.split() == [expected]

@@ -21,6 +21,7 @@ from skmcdropout._drawing.results import Wanted
 from skmcdropout._networks.blueprint import Blueprint
 from skmcdropout._networks.folded_chain import Chain
 from skmcdropout._networks.inputs import Rows, Shapes
+from skmcdropout._networks.modes import mark_as_called
 from skmcdropout._networks.spec import NetworkSpec
 from skmcdropout._networks.weights import built_with
 from skmcdropout._utils.arrays import Floats
@@ -58,9 +59,9 @@ class Sampler:
         """The trained network."""
         with self._lock:
             if self._network is None:
-                self._network = built_with(
-                    self._spec, self._weights, self._seed, self._trust
-                )
+                network = built_with(self._spec, self._weights, self._seed, self._trust)
+                mark_as_called(network)
+                self._network = network
         return self._network
 
     @property

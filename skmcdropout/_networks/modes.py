@@ -113,3 +113,16 @@ def as_called(network: keras.Model, inputs: Sequence[Any]) -> Any:
     if not has_graph(network):
         return inputs[0]
     return keras.tree.pack_sequence_as(network.input, list(inputs))
+
+
+def mark_as_called(network: keras.Model) -> None:
+    """Call a network on symbols: Keras exports to ONNX only what was called once.
+
+    Nothing is computed and no variable changes. The symbols are new ones, for those of
+    the network would remember the call.
+    """
+    if isinstance(network, keras.Sequential) or has_graph(network):
+        symbols = [
+            keras.KerasTensor(x.shape, x.dtype, name=x.name) for x in network.inputs
+        ]
+        network(as_called(network, symbols))

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import is_regressor
-from sklearn.pipeline import Pipeline
 from sklearn.utils.metadata_routing import MetadataRequest
 
 from skmcdropout._meta_estimators import regressors
@@ -257,22 +256,3 @@ def judged(
     if is_regressor(estimator):
         return predicted, uncertainty
     return estimator.predict(X) if labels is None else labels, uncertainty
-
-
-def last_step(
-    estimator: Any, X: Any, method: str = "predict_uncertainty"
-) -> tuple[Any, Any]:
-    """The estimator of this package one ends in, and `X` as that gets it."""
-    while not hasattr(estimator, method):
-        if isinstance(estimator, Pipeline):
-            if len(estimator) > 1:
-                X = estimator[:-1].transform(X)
-            estimator = estimator[-1]
-        elif hasattr(estimator, "best_estimator_"):
-            estimator = estimator.best_estimator_
-        else:
-            raise TypeError(
-                f"The estimator must have a method {method}, or be a "
-                f"Pipeline or a fitted search that ends in one. Got {estimator!r}."
-            )
-    return estimator, X
