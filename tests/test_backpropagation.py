@@ -9,10 +9,11 @@ import tensorflow as tf
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skmcdropout import MCDropoutClassifier
+from skmcdropout._networks.activations import DIFFERENTIATED
 from skmcdropout._networks.class_outputs import ClassOutputs
 from skmcdropout._networks.perceptron import EPSILON, Perceptron
 from skmcdropout._training.adam import Adam, is_plain_adam
-from skmcdropout._training.array_layers import KNOWN, Dropout, momentum
+from skmcdropout._training.array_layers import Dropout, momentum
 from skmcdropout._training.backpropagation import Backpropagation
 
 RNG = np.random.RandomState(0)
@@ -74,7 +75,7 @@ def by_tensorflow(spec, weights, masks):
 
 
 @pytest.mark.parametrize("batch_normalization", [False, True])
-@pytest.mark.parametrize("activation", sorted(KNOWN))
+@pytest.mark.parametrize("activation", sorted(DIFFERENTIATED))
 @pytest.mark.parametrize(
     "rates", [(None, None, None), (0.2, 0.5, 0.3), (None, 0.4, 0.0)], ids=str
 )
@@ -87,7 +88,7 @@ def test_gradients_are_those_of_tensorflow(activation, batch_normalization, rate
     arrays.make_room(len(X) + 2)
     loss = arrays.differentiate(X, Y, FACTORS, np.random.SFC64(0), n_steps=20)
     masks = [
-        layer._dropout._used.astype(float) if rate else None
+        layer._product._dropout._used.astype(float) if rate else None
         for layer, rate in zip(arrays._layers, rates, strict=True)
     ]
     for mask, rate in zip(masks, rates, strict=True):

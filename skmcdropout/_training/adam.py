@@ -24,12 +24,15 @@ _OFF: dict[str, Any] = {
 }
 
 
-def is_plain_adam(optimizer: keras.Optimizer) -> bool:
-    """Whether `Adam` does what this optimizer of Keras does."""
+def is_plain_adam(optimizer: keras.Optimizer | type) -> bool:
+    """Whether `Adam` does what this optimizer of Keras does, or one of this class."""
+    if isinstance(optimizer, type):
+        return optimizer is keras.optimizers.Adam
+    if type(optimizer) is not keras.optimizers.Adam:
+        return False
     config = optimizer.get_config()
     return (
-        type(optimizer) is keras.optimizers.Adam
-        and isinstance(config["learning_rate"], float)
+        isinstance(config["learning_rate"], float)
         and np.float32(max(config["beta_1"], config["beta_2"])) < 1
         and all(config.get(name) == value for name, value in _OFF.items())
     )
