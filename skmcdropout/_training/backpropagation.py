@@ -24,6 +24,7 @@ from skmcdropout._training.array_layers import (
     momentum,
 )
 from skmcdropout._training.array_losses import LOSSES
+from skmcdropout._training.penalty import Penalty
 from skmcdropout._training.sparse_product import SparseNormalization, SparseProduct
 from skmcdropout._utils.arrays import Floats, Table
 from skmcdropout._utils.blas import threads_for
@@ -58,12 +59,7 @@ class Backpropagation:
         self.vector = np.concatenate([weight.ravel() for weight in trained])
         self.gradient = np.zeros_like(self.vector)
         self._trained = _views(self.vector, trained)
-        #: Of each weight, what the penalty's gradient multiplies it by.
-        self._decay = np.zeros_like(self.vector)
-        self._shrunk = np.empty_like(self.vector)
-        for part in _views(self._decay, trained):
-            if part.ndim == 2:
-                part[...] = 2 * spec.l2
+        self._penalty = Penalty(spec.l2, self._trained)
         self.make_room(1)
 
     def make_room(self, n_batch: int, is_sparse: bool = False) -> None:
@@ -152,11 +148,7 @@ class Backpropagation:
             slopes = layer.backward(slopes, ones)
         if self._input is not None:
             self._input.backward(slopes, ones)
-        if self._spec.l2:
-            np.multiply(self._decay, self.vector, out=self._shrunk)
-            np.add(self.gradient, self._shrunk, out=self.gradient)
-            loss += n / 2 * float(self._shrunk @ self.vector)
-        return loss
+        return loss + n * self._penalty.differentiate(self.vector, self.gradient)
 
     def n_multiplications(self, n_rows: int) -> int:
         """Multiplications of the largest matrix product for so many rows."""
