@@ -55,7 +55,8 @@ class Backpropagation:
         for weight, is_moving in zip(weights, _which_move(spec), strict=True):
             kept = self._moving if is_moving else trained
             self._places.append((not is_moving, len(kept)))
-            kept.append(np.array(weight, np.float32))
+            copy = np.array if is_moving else np.asarray  # the vector is a copy
+            kept.append(copy(weight, np.float32))
         self.vector = np.concatenate([weight.ravel() for weight in trained])
         self.gradient = np.zeros_like(self.vector)
         self._trained = _views(self.vector, trained)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -13,13 +13,9 @@ from skmcdropout._utils.arrays import Floats
 class Penalty:
     """`l2` times the sum of squares of the `parts` of a vector that are kernels."""
 
-    def __init__(self, l2: float, parts: Iterable[Floats]) -> None:
-        factors = [
-            np.full(part.size, 2 * l2 if part.ndim == 2 else 0.0, np.float32)
-            for part in parts
-        ]
+    def __init__(self, l2: float, parts: Sequence[Floats]) -> None:
         #: Of each block what its weights are multiplied by: often one number for all.
-        self._blocks = list(_blocks(np.concatenate(factors))) if l2 else []
+        self._blocks = list(_blocks(2 * l2, parts)) if l2 else []
         self._work = np.empty(BLOCK, np.float32)
 
     def differentiate(self, vector: Floats, gradient: Floats) -> float:
@@ -35,8 +31,13 @@ class Penalty:
         return doubled / 2
 
 
-def _blocks(factors: Floats) -> Iterator[tuple[int, Floats | np.float32]]:
-    for start in range(0, len(factors), BLOCK):
-        block = factors[start : start + BLOCK]
-        is_one = block.min() == block.max()
-        yield start, block[0] if is_one else block.copy()
+def _blocks(
+    factor: float, parts: Sequence[Floats]
+) -> Iterator[tuple[int, Floats | np.float32]]:
+    ends = np.cumsum([part.size for part in parts])
+    of_parts = np.array([factor * (part.ndim == 2) for part in parts], np.float32)
+    for start in range(0, ends[-1], BLOCK):
+        places = np.arange(start, min(start + BLOCK, ends[-1]))
+        factors = of_parts[np.searchsorted(ends, places, side="right")]
+        is_one = factors.min() == factors.max()
+        yield start, factors[0] if is_one else factors

@@ -84,6 +84,11 @@ class PerceptronTrainer(Trainer):
                 self.optimizer.learning_rate = float(learning_rate)
         self._first_rate = float(self.optimizer.learning_rate)
 
+    def let_go(self) -> None:
+        """Forget the arrays: a model lives on until Python looks for circles."""
+        if self.network is None:
+            del self._arrays, self._adam, self._call, self._held
+
     def show(self) -> None:
         """Let callbacks look at the network."""
         self.network.set_weights(self.get_weights())
