@@ -36,16 +36,16 @@ class SparseNormalization:
         columns = rows.indices
         counts = np.bincount(columns, minlength=width)
         sums = np.bincount(columns, rows.data, minlength=width)
-        mean = (sums / n).astype(np.float32)
-        centred = rows.data - mean[columns]
+        exact = sums / n  # in double precision
+        centred = rows.data - exact[columns]
         squares = np.bincount(columns, np.square(centred), minlength=width)
-        squares += (n - counts) * np.square(mean.astype(np.float64))
-        variance = (squares / n).astype(np.float32)
+        squares += (n - counts) * np.square(exact)
+        mean, variance = exact.astype(np.float32), (squares / n).astype(np.float32)
         inverse = 1 / np.sqrt(variance + self._epsilon)
         move(self._mean, mean, left)
         move(self._variance, variance, left)
         is_full = counts == n
-        values = np.where(is_full[columns], centred, rows.data)
+        values = np.where(is_full[columns], centred.astype(np.float32), rows.data)
         self._standard = values * inverse[columns]
         self._means = np.where(is_full, np.float32(0), mean * inverse)
         scaled = _like(rows, self._standard * self._gamma[columns])
