@@ -22,6 +22,7 @@ SECTIONS = (
     "defaults",
     "real",
     "regression",
+    "text",
 )
 
 if __name__ == "__main__":

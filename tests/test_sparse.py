@@ -1,6 +1,8 @@
 """Sparse tables: what they give is what the same dense tables give."""
 
 import pickle
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -390,3 +392,48 @@ def test_summed_parts_are_summed_in_their_own_type():
     parts = np.array([1.0, 2.0**-30])
     table = sparse.csr_array((parts, [0, 0], [0, 2]), shape=(1, 3))
     assert summed(table).data[0] == 1 + 2.0**-30
+
+
+MEMORY_SCRIPT = """
+import resource
+import numpy as np
+from scipy import sparse
+from skmcdropout import MCDropoutClassifier
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+rng = np.random.RandomState(0)
+n_rows, n_columns = 20_000, 20_000
+columns = rng.randint(n_columns, size=n_rows * 50)
+starts = np.arange(0, len(columns) + 1, 50)
+shape = n_rows, n_columns
+X = sparse.csr_array((np.ones(len(columns)), columns, starts), shape=shape)
+y = rng.randint(5, size=n_rows)
+estimator = MCDropoutClassifier({parameters}epochs=1, n_samples=20, random_state=0)
+estimator.fit(X[:200, :50], y[:200]).predict_proba(X[:200, :50])
+before = peak()
+estimator.fit(X, y).predict_proba(X)
+print(peak() - before)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("parameters", ["", "batch_normalization=False, "])
+def test_a_dense_table_of_1600_megabytes_is_fitted_in_less_than_400(parameters):
+    script = MEMORY_SCRIPT.format(parameters=parameters)
+    printed = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    ).stdout
+    assert float(printed) < 400
+
+
+@pytest.mark.slow
+def test_a_sparse_table_whose_inputs_are_dropped_is_never_dense_as_a_whole():
+    drops = "hidden_layer_sizes=(16,), dropout_position='all', batch_size=128, "
+    script = MEMORY_SCRIPT.format(parameters=drops)
+    script = script.replace("20_000, 20_000", "20_000, 10_000")
+    printed = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    ).stdout
+    assert float(printed) < 400  # of 800
