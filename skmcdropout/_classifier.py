@@ -185,6 +185,13 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
     multiply the loss, divided by their mean.
     Training starts from an order of the rows that depends only on what they hold.
 
+    Rows may be sparse: a SciPy matrix or array of any format, or a data frame of sparse
+    columns. They give what the same dense rows give, to rounding, and no more of them
+    is made dense than a batch or chunk, and that only where inputs are dropped
+    (`dropout_position` "all"), which takes the time of dense rows. The network must be
+    the perceptron, trained by Adam, with `activation` "relu", "tanh", "sigmoid" or
+    "linear"; once it is trained, any perceptron predicts sparse rows.
+
     The temperature has a prior: its logarithm is standard normal. With 2,000 rows or
     more, a tenth, 2,000 at most, are held out of training for it; with fewer, fifths
     are held out of up to three networks like the one that is fitted, which are trained
@@ -403,9 +410,10 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
 
         Parameters
         ----------
-        X : array-like of shape (n_rows, n_features)
+        X : {array-like, sparse matrix} of shape (n_rows, n_features)
             Training data. Scaled features train best (`StandardScaler`). With `model`
-            the shape is (n_rows, ...), or `X` is a dict of such arrays.
+            the shape is (n_rows, ...), or `X` is a dict of such arrays, and not sparse;
+            see Notes of the class.
         y : array-like of shape (n_rows,)
             Class labels: integers, strings or booleans.
         sample_weight : array-like of shape (n_rows,), default=None
@@ -439,7 +447,7 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
 
         Parameters
         ----------
-        X : array-like of shape (n_rows, n_features)
+        X : {array-like, sparse matrix} of shape (n_rows, n_features)
             A part of the training data.
         y : array-like of shape (n_rows,)
             Its class labels.
@@ -533,7 +541,7 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
 
         Parameters
         ----------
-        X : array-like of shape (n_rows, n_features)
+        X : {array-like, sparse matrix} of shape (n_rows, n_features)
             Rows to predict.
 
         Returns
@@ -551,7 +559,7 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
 
         Parameters
         ----------
-        X : array-like of shape (n_rows, n_features)
+        X : {array-like, sparse matrix} of shape (n_rows, n_features)
             Rows to predict.
 
         Returns
@@ -566,7 +574,7 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
 
         Parameters
         ----------
-        X : array-like of shape (n_rows, n_features)
+        X : {array-like, sparse matrix} of shape (n_rows, n_features)
             Rows to predict.
 
         Returns
@@ -582,7 +590,7 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
 
         Parameters
         ----------
-        X : array-like of shape (n_rows, n_features)
+        X : {array-like, sparse matrix} of shape (n_rows, n_features)
             Rows to predict.
 
         Returns
@@ -602,7 +610,7 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
 
         Parameters
         ----------
-        X : array-like of shape (n_rows, n_features)
+        X : {array-like, sparse matrix} of shape (n_rows, n_features)
             Rows to predict.
         measure : str or sequence of str, default="predictive_entropy"
             One or several names:

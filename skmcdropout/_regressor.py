@@ -394,9 +394,10 @@ class MCDropoutRegressor(RegressorMixin, MCDropoutBase):
 
         Parameters
         ----------
-        X : array-like of shape (n_rows, n_features)
+        X : {array-like, sparse matrix} of shape (n_rows, n_features)
             Training data. Scaled features train best (`StandardScaler`). With `model`
-            the shape is (n_rows, ...), or `X` is a dict of such arrays.
+            the shape is (n_rows, ...), or `X` is a dict of such arrays, and not sparse;
+            see Notes of `MCDropoutClassifier`.
         y : array-like of shape (n_rows,) or (n_rows, n_outputs)
             Targets. Predictions have the same axes.
         sample_weight : array-like of shape (n_rows,), default=None
@@ -428,7 +429,7 @@ class MCDropoutRegressor(RegressorMixin, MCDropoutBase):
 
         Parameters
         ----------
-        X : array-like of shape (n_rows, n_features)
+        X : {array-like, sparse matrix} of shape (n_rows, n_features)
             A part of the training data.
         y : array-like of shape (n_rows,) or (n_rows, n_outputs)
             Its targets.
@@ -491,7 +492,7 @@ class MCDropoutRegressor(RegressorMixin, MCDropoutBase):
 
         Parameters
         ----------
-        X : array-like of shape (n_rows, n_features)
+        X : {array-like, sparse matrix} of shape (n_rows, n_features)
             Rows to predict.
         return_std : bool, default=False
             Whether to return also "total_std" of `predict_uncertainty`.
@@ -518,7 +519,7 @@ class MCDropoutRegressor(RegressorMixin, MCDropoutBase):
 
         Parameters
         ----------
-        X : array-like of shape (n_rows, n_features)
+        X : {array-like, sparse matrix} of shape (n_rows, n_features)
             Rows to predict.
         measure : str or sequence of str, default="total_std"
             One or several names of standard deviations, in units of y:
@@ -571,7 +572,7 @@ class MCDropoutRegressor(RegressorMixin, MCDropoutBase):
 
         Parameters
         ----------
-        X : array-like of shape (n_rows, n_features)
+        X : {array-like, sparse matrix} of shape (n_rows, n_features)
             Rows to predict.
         return_std : bool, default=False
             Whether to return also the noise that each draw predicts.
@@ -599,7 +600,7 @@ class MCDropoutRegressor(RegressorMixin, MCDropoutBase):
 
         Parameters
         ----------
-        X : array-like of shape (n_rows, n_features)
+        X : {array-like, sparse matrix} of shape (n_rows, n_features)
             Rows to predict.
         coverage : float, default=0.9
             Probability that a target is in it, in (0, 1). What is left out is half
@@ -626,7 +627,7 @@ class MCDropoutRegressor(RegressorMixin, MCDropoutBase):
 
         Parameters
         ----------
-        X : array-like of shape (n_rows, n_features)
+        X : {array-like, sparse matrix} of shape (n_rows, n_features)
             Rows to predict.
         quantiles : array-like of shape (n_quantiles,), default=(0.05, 0.5, 0.95)
             Probabilities in (0, 1) that a target is lower.
@@ -658,7 +659,7 @@ class MCDropoutRegressor(RegressorMixin, MCDropoutBase):
 
         Parameters
         ----------
-        X : array-like of shape (n_rows, n_features)
+        X : {array-like, sparse matrix} of shape (n_rows, n_features)
             Rows to predict.
         y : array-like of shape (n_rows,) or (n_rows, n_outputs)
             Their targets, in units of y.
@@ -711,7 +712,7 @@ class MCDropoutRegressor(RegressorMixin, MCDropoutBase):
 
         Parameters
         ----------
-        X : array-like of shape (n_rows, n_features)
+        X : {array-like, sparse matrix} of shape (n_rows, n_features)
             Rows to predict.
         n_samples : int, default=1
             Number of samples: not the parameter of that name, which says how many draws
