@@ -67,8 +67,8 @@ def test_fit_warns(kind):
 
 def words():
     rng = np.random.RandomState(0)
-    counts = sparse.random_array((500, 3000), density=0.02, rng=rng, format="csr")
-    return TfidfTransformer().fit_transform(counts)
+    counts = sparse.csr_array(rng.uniform(size=(500, 3000)) < 0.02)
+    return TfidfTransformer().fit_transform(counts.astype(float))
 
 
 FINE = {
