@@ -430,6 +430,11 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
         ValueError
             If the data or weights can't be used, if `model` builds a network that can't
             be drawn from, or if the loss becomes NaN or infinite.
+
+        Warns
+        -----
+        UserWarning
+            If the features are so unscaled that next to nothing will be learned.
         """
         return self._fit(X, y, sample_weight)
 

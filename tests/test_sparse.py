@@ -77,6 +77,17 @@ def test_a_fit_is_that_of_the_dense_table(name):
 
 
 @pytest.mark.parametrize("batch_normalization", [False, True])
+@pytest.mark.parametrize("values", [0, 1])
+def test_batches_without_any_value_are_trained_on(values, batch_normalization):
+    table = np.zeros((90, 12), np.float32)
+    table[3, 4] = values
+    given = {"batch_normalization": batch_normalization, "batch_size": 5, "epochs": 2}
+    dense, other = quick(**given).fit(table, Y), quick(**given)
+    other.fit(sparse.csr_array(table), Y)
+    assert_allclose(other.predict_proba(table), dense.predict_proba(table), atol=2e-4)
+
+
+@pytest.mark.parametrize("batch_normalization", [False, True])
 def test_the_order_of_sparse_rows_plays_no_part(batch_normalization):
     order = np.random.RandomState(1).permutation(90)
     one = quick(batch_normalization=batch_normalization).fit(S, Y)

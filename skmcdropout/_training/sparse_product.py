@@ -39,7 +39,7 @@ class SparseNormalization:
         exact = sums / n  # in double precision
         centred = rows.data - exact[columns]
         squares = np.bincount(columns, np.square(centred), minlength=width)
-        squares += (n - counts) * np.square(exact)
+        squares = squares + (n - counts) * np.square(exact)  # integers where empty
         mean, variance = exact.astype(np.float32), (squares / n).astype(np.float32)
         inverse = 1 / np.sqrt(variance + self._epsilon)
         move(self._mean, mean, left)
