@@ -23,6 +23,7 @@ SECTIONS = (
     "real",
     "regression",
     "rejecting",
+    "text",
 )
 
 if __name__ == "__main__":

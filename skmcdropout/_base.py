@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skmcdropout._fitting.callbacks import CallbackSupportMixin, FitTask
 from skmcdropout._fitting.sizes import AutoSizes, length, n_epochs
+from skmcdropout._networks.activations import DIFFERENTIATED
 from skmcdropout._parameters import NetworkParameters
 from skmcdropout._utils.arrays import Floats
 from skmcdropout._utils.checksum import ChecksumMixin
@@ -47,6 +48,20 @@ class MCDropoutBase(CallbackSupportMixin, ChecksumMixin, NetworkParameters):
     _drawn: ClassVar[str]
     #: What "auto" makes of a number of rows.
     _auto_sizes: ClassVar[AutoSizes]
+
+    def __sklearn_tags__(self) -> Any:
+        """Tags of scikit-learn: networks that are trained on arrays take sparse `X`."""
+        tags = super().__sklearn_tags__()
+        is_known = self.model is None and str(self.activation) in DIFFERENTIATED
+        tags.input_tags.sparse = is_known and self._is_trained_by_adam()
+        return tags
+
+    def _is_trained_by_adam(self) -> bool:
+        if isinstance(self.optimizer, str):
+            return self.optimizer.lower() == "adam"
+        from skmcdropout._training.adam import is_plain_adam
+
+        return is_plain_adam(self.optimizer)
 
     def _draw(self, X: ArrayLike, wanted: Wanted) -> tuple[Floats, ...]:
         check_is_fitted(self)

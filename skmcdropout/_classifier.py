@@ -187,6 +187,13 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
     multiply the loss, divided by their mean.
     Training starts from an order of the rows that depends only on what they hold.
 
+    Rows may be sparse: a SciPy matrix or array of any format, or a data frame of sparse
+    columns. They give what the same dense rows give, to rounding, and no more of them
+    is made dense than a batch or chunk, and that only where inputs are dropped
+    (`dropout_position` "all"), which takes the time of dense rows. The network must be
+    the perceptron, trained by Adam, with `activation` "relu", "tanh", "sigmoid" or
+    "linear"; once it is trained, any perceptron predicts sparse rows.
+
     The temperature has a prior: its logarithm is standard normal. With 2,000 rows or
     more, a tenth, 2,000 at most, are held out of training for it; with fewer, fifths
     are held out of up to three networks like the one that is fitted, which are trained
@@ -404,9 +411,10 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
 
         Parameters
         ----------
-        X : array-like of shape (n_rows, n_features)
+        X : {array-like, sparse matrix} of shape (n_rows, n_features)
             Training data. Scaled features train best (`StandardScaler`). With `model`
-            the shape is (n_rows, ...), or `X` is a dict of such arrays.
+            the shape is (n_rows, ...), or `X` is a dict of such arrays, and not sparse;
+            see Notes of the class.
         y : array-like of shape (n_rows,)
             Class labels: integers, strings or booleans.
         sample_weight : array-like of shape (n_rows,), default=None
@@ -423,6 +431,11 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
         ValueError
             If the data or weights can't be used, if `model` builds a network that can't
             be drawn from, or if the loss becomes NaN or infinite.
+
+        Warns
+        -----
+        UserWarning
+            If the features are so unscaled that next to nothing will be learned.
         """
         return self._fit(X, y, sample_weight)
 
@@ -440,7 +453,7 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
 
         Parameters
         ----------
-        X : array-like of shape (n_rows, n_features)
+        X : {array-like, sparse matrix} of shape (n_rows, n_features)
             A part of the training data.
         y : array-like of shape (n_rows,)
             Its class labels.
@@ -534,7 +547,7 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
 
         Parameters
         ----------
-        X : array-like of shape (n_rows, n_features)
+        X : {array-like, sparse matrix} of shape (n_rows, n_features)
             Rows to predict.
 
         Returns
@@ -552,7 +565,7 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
 
         Parameters
         ----------
-        X : array-like of shape (n_rows, n_features)
+        X : {array-like, sparse matrix} of shape (n_rows, n_features)
             Rows to predict.
 
         Returns
@@ -567,7 +580,7 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
 
         Parameters
         ----------
-        X : array-like of shape (n_rows, n_features)
+        X : {array-like, sparse matrix} of shape (n_rows, n_features)
             Rows to predict.
 
         Returns
@@ -583,7 +596,7 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
 
         Parameters
         ----------
-        X : array-like of shape (n_rows, n_features)
+        X : {array-like, sparse matrix} of shape (n_rows, n_features)
             Rows to predict.
 
         Returns
@@ -603,7 +616,7 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
 
         Parameters
         ----------
-        X : array-like of shape (n_rows, n_features)
+        X : {array-like, sparse matrix} of shape (n_rows, n_features)
             Rows to predict.
         measure : str or sequence of str, default="predictive_entropy"
             One or several names:

@@ -392,9 +392,10 @@ class MCDropoutRegressor(RegressorMixin, MCDropoutBase):
 
         Parameters
         ----------
-        X : array-like of shape (n_rows, n_features)
+        X : {array-like, sparse matrix} of shape (n_rows, n_features)
             Training data. Scaled features train best (`StandardScaler`). With `model`
-            the shape is (n_rows, ...), or `X` is a dict of such arrays.
+            the shape is (n_rows, ...), or `X` is a dict of such arrays, and not sparse;
+            see Notes of `MCDropoutClassifier`.
         y : array-like of shape (n_rows,) or (n_rows, n_outputs)
             Targets. Predictions have the same axes.
         sample_weight : array-like of shape (n_rows,), default=None
@@ -411,6 +412,11 @@ class MCDropoutRegressor(RegressorMixin, MCDropoutBase):
         ValueError
             If the data or weights can't be used, if `model` builds a network that can't
             be drawn from, or if the loss becomes NaN or infinite.
+
+        Warns
+        -----
+        UserWarning
+            If the features are so unscaled that next to nothing will be learned.
         """
         return self._fit(X, y, sample_weight)
 
@@ -426,7 +432,7 @@ class MCDropoutRegressor(RegressorMixin, MCDropoutBase):
 
         Parameters
         ----------
-        X : array-like of shape (n_rows, n_features)
+        X : {array-like, sparse matrix} of shape (n_rows, n_features)
             A part of the training data.
         y : array-like of shape (n_rows,) or (n_rows, n_outputs)
             Its targets.
@@ -489,7 +495,7 @@ class MCDropoutRegressor(RegressorMixin, MCDropoutBase):
 
         Parameters
         ----------
-        X : array-like of shape (n_rows, n_features)
+        X : {array-like, sparse matrix} of shape (n_rows, n_features)
             Rows to predict.
         return_std : bool, default=False
             Whether to return also "total_std" of `predict_uncertainty`.
@@ -516,7 +522,7 @@ class MCDropoutRegressor(RegressorMixin, MCDropoutBase):
 
         Parameters
         ----------
-        X : array-like of shape (n_rows, n_features)
+        X : {array-like, sparse matrix} of shape (n_rows, n_features)
             Rows to predict.
         measure : str or sequence of str, default="total_std"
             One or several names of standard deviations, in units of y:
@@ -569,7 +575,7 @@ class MCDropoutRegressor(RegressorMixin, MCDropoutBase):
 
         Parameters
         ----------
-        X : array-like of shape (n_rows, n_features)
+        X : {array-like, sparse matrix} of shape (n_rows, n_features)
             Rows to predict.
         return_std : bool, default=False
             Whether to return also the noise that each draw predicts.
@@ -597,7 +603,7 @@ class MCDropoutRegressor(RegressorMixin, MCDropoutBase):
 
         Parameters
         ----------
-        X : array-like of shape (n_rows, n_features)
+        X : {array-like, sparse matrix} of shape (n_rows, n_features)
             Rows to predict.
         coverage : float, default=0.9
             Probability that a target is in it, in (0, 1). What is left out is half
@@ -624,7 +630,7 @@ class MCDropoutRegressor(RegressorMixin, MCDropoutBase):
 
         Parameters
         ----------
-        X : array-like of shape (n_rows, n_features)
+        X : {array-like, sparse matrix} of shape (n_rows, n_features)
             Rows to predict.
         quantiles : array-like of shape (n_quantiles,), default=(0.05, 0.5, 0.95)
             Probabilities in (0, 1) that a target is lower.
@@ -656,7 +662,7 @@ class MCDropoutRegressor(RegressorMixin, MCDropoutBase):
 
         Parameters
         ----------
-        X : array-like of shape (n_rows, n_features)
+        X : {array-like, sparse matrix} of shape (n_rows, n_features)
             Rows to predict.
         y : array-like of shape (n_rows,) or (n_rows, n_outputs)
             Their targets, in units of y.
@@ -709,7 +715,7 @@ class MCDropoutRegressor(RegressorMixin, MCDropoutBase):
 
         Parameters
         ----------
-        X : array-like of shape (n_rows, n_features)
+        X : {array-like, sparse matrix} of shape (n_rows, n_features)
             Rows to predict.
         n_samples : int, default=1
             Number of samples: not the parameter of that name, which says how many draws

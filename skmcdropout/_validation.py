@@ -7,15 +7,21 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, is_classifier, is_regressor
-from sklearn.utils import check_array, check_consistent_length, check_X_y
+from sklearn.utils import (
+    check_array,
+    check_consistent_length,
+    check_X_y,
+    get_tags,
+)
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
+from skmcdropout._networks.activations import DIFFERENTIATED
 from skmcdropout._networks.inputs import Rows, refuse_dict
 from skmcdropout._utils.arrays import Floats
 from skmcdropout._utils.private import check_sample_weight
+from skmcdropout._utils.sparse_tables import canonical, issparse, summed
 
 #: Types that rows keep until it is known what a network wants; others become the first.
 NUMBERS = [np.float64, np.float32, np.float16, np.bool_] + [
@@ -31,10 +37,7 @@ def check_rows(estimator: BaseEstimator, X: Any) -> Rows:
     takes_tables_only = estimator._spec.takes_tables_only
     if _is_dict(X):
         return _checked_dict(X, takes_tables_only)
-    wanted = _wanted(takes_tables_only)
-    with np.errstate(over="ignore"):  # what overflows is refused as infinite
-        array = validate_data(estimator, X, reset=False, **wanted)
-    return _without_negative_zeros(array)
+    return _validated(estimator, X, takes_tables_only, reset=False)
 
 
 def check_rows_and_labels(
@@ -44,12 +47,17 @@ def check_rows_and_labels(
     takes_tables_only = estimator.model is None
     real = {"multi_output": True, "y_numeric": True} if is_regressor(estimator) else {}
     if not _is_dict(X):
-        wanted = _wanted(takes_tables_only)
-        with np.errstate(over="ignore"):
-            array, labels = validate_data(
-                estimator, X, y, reset=reset, **wanted, **real
+        rows, labels = _validated(
+            estimator, X, takes_tables_only, y=y, reset=reset, **real
+        )
+        if issparse(rows) and not get_tags(estimator).input_tags.sparse:
+            raise ValueError(
+                "X must be dense unless the network is trained by plain Adam "
+                f"(optimizer='adam') and has an activation of {sorted(DIFFERENTIATED)};"
+                f" X.toarray() makes it so. Got a sparse X, optimizer="
+                f"{estimator.optimizer!r} and activation={estimator.activation!r}."
             )
-        return _without_negative_zeros(array), labels
+        return rows, labels
     arrays = _checked_dict(X, takes_tables_only)
     if reset:
         forget_features(estimator)
@@ -58,17 +66,30 @@ def check_rows_and_labels(
     return arrays, labels
 
 
+def _validated(
+    estimator: BaseEstimator, X: Any, takes_tables_only: bool, **asked: Any
+) -> Any:
+    """What `validate_data` gives, `X` in the form in which equal rows are the same.
+
+    A table may be sparse. A network of the user's may want whole numbers, which stay
+    exact, and any number of axes.
+    """
+    if takes_tables_only:
+        wanted = {"dtype": np.float32, "accept_sparse": "csr"}
+        X = summed(X) if issparse(X) else X
+    else:
+        wanted = {"dtype": NUMBERS, "allow_nd": True}
+    with np.errstate(over="ignore"):  # what overflows is refused as infinite
+        checked = validate_data(estimator, X, **wanted, **asked)
+    array, *labels = checked if "y" in asked else (checked,)
+    array = canonical(array) if issparse(array) else _without_negative_zeros(array)
+    return (array, *labels) if labels else array
+
+
 def forget_features(estimator: BaseEstimator) -> None:
     """Let an estimator have no number and names of features."""
     for name in ("n_features_in_", "feature_names_in_"):
         vars(estimator).pop(name, None)
-
-
-def _wanted(takes_tables_only: bool) -> dict[str, Any]:
-    """Type and axes of rows: a network may want whole numbers, which stay exact."""
-    if takes_tables_only:
-        return {"dtype": np.float32}
-    return {"dtype": NUMBERS, "allow_nd": True}
 
 
 def _is_dict(X: Any) -> bool:
@@ -178,7 +199,8 @@ def check_levels(levels: Any, name: str) -> NDArray[np.float64]:
 
 def n_rows(X: Rows) -> int:
     """Number of rows of an array, or of each array of a dict."""
-    return len(next(iter(X.values())) if isinstance(X, Mapping) else X)
+    array = next(iter(X.values())) if isinstance(X, Mapping) else X
+    return int(array.shape[0])
 
 
 def check_numbers(drawn: Sequence[Floats], row_axis: int, what: str) -> None:

@@ -7,13 +7,18 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
 
 from skmcdropout import MCDropoutClassifier
+from skmcdropout._networks.activations import DIFFERENTIATED
 from skmcdropout._networks.class_outputs import ClassOutputs
 from skmcdropout._networks.perceptron import EPSILON, Perceptron
 from skmcdropout._training.adam import Adam, is_plain_adam
-from skmcdropout._training.array_layers import KNOWN, Dropout, momentum
-from skmcdropout._training.backpropagation import Backpropagation
+from skmcdropout._training.array_layers import Dropout, momentum
+from skmcdropout._training.backpropagation import (
+    Backpropagation,
+    sampled_outputs,
+)
 
 RNG = np.random.RandomState(0)
 X = RNG.normal(size=(23, 5)).astype(np.float32)
@@ -41,7 +46,7 @@ def normalized(values, gamma, beta):
     return scaled, mean, variance
 
 
-def by_tensorflow(spec, weights, masks):
+def by_tensorflow(spec, weights, masks, X=X):
     """Sum of the losses, gradients and what the normalizations saw, in double."""
     values = [tf.constant(weight, tf.float64) for weight in weights]
     seen = []
@@ -74,7 +79,7 @@ def by_tensorflow(spec, weights, masks):
 
 
 @pytest.mark.parametrize("batch_normalization", [False, True])
-@pytest.mark.parametrize("activation", sorted(KNOWN))
+@pytest.mark.parametrize("activation", sorted(DIFFERENTIATED))
 @pytest.mark.parametrize(
     "rates", [(None, None, None), (0.2, 0.5, 0.3), (None, 0.4, 0.0)], ids=str
 )
@@ -87,7 +92,7 @@ def test_gradients_are_those_of_tensorflow(activation, batch_normalization, rate
     arrays.make_room(len(X) + 2)
     loss = arrays.differentiate(X, Y, FACTORS, np.random.SFC64(0), n_steps=20)
     masks = [
-        layer._dropout._used.astype(float) if rate else None
+        layer._product._dropout._used.astype(float) if rate else None
         for layer, rate in zip(arrays._layers, rates, strict=True)
     ]
     for mask, rate in zip(masks, rates, strict=True):
@@ -102,6 +107,48 @@ def test_gradients_are_those_of_tensorflow(activation, batch_normalization, rate
     before = list(itertools.compress(weights, np.logical_not(is_trained)))
     for now, old, batch in zip(moved, before, seen, strict=True):
         assert_allclose(now, old * 0.7 + batch * 0.3, atol=1e-6)
+
+
+@pytest.mark.parametrize("batch_normalization", [False, True])
+@pytest.mark.parametrize("offset", [0.0, 1000.0])
+def test_gradients_of_sparse_rows_are_those_of_tensorflow(batch_normalization, offset):
+    spec = perceptron(rates=(None,) * 3, batch_normalization=batch_normalization)
+    weights = [w + RNG.normal(size=w.shape) * 0.1 for w in spec.initial_weights(0)]
+    if not batch_normalization:
+        offset /= 1000
+    rows = np.where(RNG.uniform(size=X.shape) < 0.4, X, 0)
+    rows[:, 0] = X[:, 0] + offset  # without zeros
+    rows[:, 1] = 0
+    rows[:, 2] = offset * (np.arange(len(X)) > 0)  # but one
+    rows = rows.astype(np.float32)
+    arrays = Backpropagation(spec, weights)
+    arrays.make_room(len(X) + 2, is_sparse=True)
+    given = sparse.csr_array(rows), Y, FACTORS, np.random.SFC64(0)
+    loss = arrays.differentiate(*given, n_steps=20)
+    expected, gradients, seen = by_tensorflow(spec, weights, [None] * 3, rows)
+    assert_allclose(loss, expected, rtol=1e-5)
+    flat = np.concatenate([np.ravel(gradient) for gradient in gradients])
+    assert_allclose(arrays.gradient, flat, atol=3e-6)
+    is_trained = [place[0] for place in arrays._places]
+    moved = list(itertools.compress(arrays.weights, np.logical_not(is_trained)))
+    before = list(itertools.compress(weights, np.logical_not(is_trained)))
+    for now, old, batch in zip(moved, before, seen, strict=True):
+        assert_allclose(now, old * 0.7 + batch * 0.3, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("batch_normalization", [False, True])
+def test_sparse_rows_are_evaluated_as_dense_ones(batch_normalization):
+    spec = perceptron(rates=(None, 0.5, 0), batch_normalization=batch_normalization)
+    weights = [w + RNG.uniform(size=w.shape) for w in spec.initial_weights(0)]
+    dense, other = Backpropagation(spec, weights), Backpropagation(spec, weights)
+    other.make_room(5, is_sparse=True)
+    rows = sparse.csr_array(X)
+    expected = dense.evaluate(X, Y, FACTORS)
+    assert_allclose(
+        list(other.evaluate(rows, Y, FACTORS).values()), list(expected.values()), 1e-5
+    )
+    drawn = sampled_outputs(spec, weights, rows, 3, seed=1)
+    assert_allclose(drawn, sampled_outputs(spec, weights, X, 3, seed=1), atol=1e-5)
 
 
 def test_the_momentum_of_normalization_becomes_the_default_of_keras():

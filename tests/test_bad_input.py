@@ -31,7 +31,7 @@ BAD_FITS = {
     "nan": ((with_value(np.nan), Y), "Input X contains NaN"),
     "infinite": ((with_value(np.inf), Y), "Input X contains infinity"),
     "too large": ((with_value(1e300), Y), "infinity or a value too large"),
-    "sparse": ((sparse.csr_array(X), Y), "Sparse data was passed"),
+    "sparse nan": ((sparse.csr_array(with_value(np.nan)), Y), "Input X contains NaN"),
     "empty": ((X[:0], Y[:0]), r"Found array with 0 sample\(s\)"),
     "no features": ((X[:, :0], Y), r"Found array with 0 feature\(s\)"),
     "1-d": ((X[:, 0], Y), "Expected 2D array, got 1D array"),
@@ -70,7 +70,7 @@ def test_bad_data_for_fit(fitted, name):
 BAD_ROWS = {
     "nan": (with_value(np.nan), "Input X contains NaN"),
     "infinite": (with_value(-np.inf), "Input X contains infinity"),
-    "sparse": (sparse.csr_array(X), "Sparse data was passed"),
+    "sparse nan": (sparse.csr_array(with_value(np.nan)), "Input X contains NaN"),
     "empty": (X[:0], r"Found array with 0 sample\(s\)"),
     "1-d": (X[0], "Reshape your data"),
     "features": (X[:, :3], "X has 3 features, but MCDropoutClassifier is expecting 4"),

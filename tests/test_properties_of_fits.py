@@ -6,8 +6,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
-from scipy import sparse
-from sklearn.base import clone
 
 from skmcdropout import MCDropoutClassifier, uncertainty
 from skmcdropout._drawing import chain_engine, chunks
@@ -186,20 +184,6 @@ def test_what_is_given_is_not_changed(table, seed):
     fitted.predict_uncertainty(X)
     for now, then in zip((X, y, weights), before, strict=True):
         assert_array_equal(now, then)
-
-
-@pytest.mark.parametrize("form", ["csr", "csc", "coo", "lil", "dok", "dia", "bsr"])
-def test_sparse_tables_of_every_form_are_refused(form, blobs):
-    X, y = blobs
-    fitted = quick().fit(X, y)
-    for table in (
-        sparse.coo_array(X).asformat(form),
-        sparse.coo_matrix(X).asformat(form),
-    ):
-        with pytest.raises(TypeError, match="Sparse data was passed"):
-            clone(fitted).fit(table, y)
-        with pytest.raises(TypeError, match="Sparse data was passed"):
-            fitted.predict_proba(table)
 
 
 # What is drawn

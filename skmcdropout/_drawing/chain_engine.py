@@ -31,16 +31,22 @@ from skmcdropout._drawing.masks import dropout_masks
 from skmcdropout._drawing.places import Place
 from skmcdropout._drawing.results import Wanted, compiled_results
 from skmcdropout._drawing.single_row import draw_row
+from skmcdropout._drawing.sparse_rows import (
+    DenseWhereSliced,
+    FirstLayer,
+    after_first_layer,
+)
 from skmcdropout._drawing.thinned import ThinnedDraws
 from skmcdropout._drawing.wide import WideDraws
-from skmcdropout._networks.folded_chain import Chain
+from skmcdropout._networks.folded_chain import Chain, Scaling
 from skmcdropout._utils.arrays import Floats
+from skmcdropout._utils.sparse_tables import dense, issparse
 
 #: Largest set of thinned weights, in floats (64 MB); they are kept between predictions.
 THINNED_FLOATS = 2**24
 
 #: Rows at a time, at most, where weights are thinned anew, and floats of all their
-#: values (64 MB).
+#: values, or features (64 MB).
 BLOCK_ROWS, RESULT_FLOATS = 2016, 2**24
 
 #: From this many rows on, it pays to thin weights that are too large to be kept.
@@ -56,6 +62,24 @@ class Tail(NamedTuple):
 
 class ChainDraws(MaskedChain):
     """The draws of a chain, and what was made ready of them."""
+
+    def __init__(self, chain: Chain, masks: Sequence[Floats]) -> None:
+        super().__init__(chain, masks)
+        self._chain, self._given_masks = chain, masks
+
+    def with_rows(self, table: Any) -> tuple[ChainDraws, DenseWhereSliced]:
+        """Draws for sparse rows: from the second layer on, if they share the first."""
+        if not self.n_shared:
+            return self, DenseWhereSliced(table, dense)
+        return self._after_first, DenseWhereSliced(table, self._first_layer)
+
+    @cached_property
+    def _first_layer(self) -> FirstLayer:
+        return FirstLayer(Scaling(self.scale, self.shift), self.layers[0])
+
+    @cached_property
+    def _after_first(self) -> ChainDraws:
+        return ChainDraws(after_first_layer(self._chain), self._given_masks)
 
     @cached_property
     def thinned(self) -> ThinnedDraws:
@@ -115,16 +139,18 @@ class ChainEngine:
     def draw(
         self,
         draws: ChainDraws,
-        table: NDArray[Any],
+        table: Any,
         wanted: Wanted,
         show: bool = False,
     ) -> tuple[Floats, ...]:
         """What is wanted of the draws for each row of `table`."""
+        if issparse(table):
+            draws, table = draws.with_rows(table)
         way = choose_way(draws, len(table))
         if way == "wide":
             return self._draw_wide(draws, table, wanted, show)
         if way == "thinned" and len(table) == 1 and self._head is None:
-            return draw_row(draws.thinned, table, wanted)
+            return draw_row(draws.thinned, table[:], wanted)
         ready = draws.thinned if way == "thinned" else draws.beside
 
         def run(rows: tf.Tensor, _: Tell) -> Any:
@@ -134,10 +160,11 @@ class ChainEngine:
         return over_chunks(table, n_chunk, run, wanted, show, self._fill)
 
     def _draw_wide(
-        self, draws: ChainDraws, table: NDArray[Any], wanted: Wanted, show: bool
+        self, draws: ChainDraws, table: Any, wanted: Wanted, show: bool
     ) -> tuple[Floats, ...]:
         """Draws whose thinned weights are too large to be kept."""
-        n_block = min(BLOCK_ROWS, RESULT_FLOATS // (draws.n_draws * draws.n_values))
+        row_floats = max(draws.n_draws * draws.n_values, len(draws.scale))
+        n_block = min(BLOCK_ROWS, RESULT_FLOATS // row_floats)
         wide = WideDraws(draws, THINNED_FLOATS, n_block)
         n_head = chunk_rows(self._head_floats)
         reduced = compiled_results(wanted, draws.n_values)

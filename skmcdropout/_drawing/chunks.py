@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -28,6 +28,15 @@ FEW_ROWS = 16
 #: where a row costs little.
 PRODUCT_ROWS = 48
 
+
+class Rows(Protocol):
+    """A table, or what gives a table's rows where it is sliced."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: slice, /) -> NDArray[Any]: ...
+
+
 #: Called with the share that is done.
 Tell = Callable[[float], None]
 
@@ -38,7 +47,7 @@ def chunk_rows(row_floats: int) -> int:
 
 
 def over_chunks(
-    X: NDArray[Any],
+    X: Rows,
     n_chunk: int,
     run: Callable[[Any, Tell], Sequence[Any]],
     wanted: Wanted,

@@ -8,7 +8,6 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any, NamedTuple, cast
 
 import keras
-from numpy.typing import NDArray
 
 from skmcdropout._drawing.chain_engine import ChainEngine, Tail
 from skmcdropout._drawing.compiled_network import (
@@ -24,7 +23,7 @@ from skmcdropout._networks.inputs import Rows, Shapes
 from skmcdropout._networks.modes import mark_as_called
 from skmcdropout._networks.spec import NetworkSpec
 from skmcdropout._networks.weights import built_with
-from skmcdropout._utils.arrays import Floats
+from skmcdropout._utils.arrays import Floats, Table
 
 
 class Sampler:
@@ -86,7 +85,7 @@ class Sampler:
 
     def draw_table(
         self,
-        table: NDArray[Any],
+        table: Table,
         shapes: Shapes,
         n_samples: int,
         sampling: str,
@@ -108,7 +107,7 @@ class Sampler:
 
     @contextlib.contextmanager
     def _engine(
-        self, weights: Sequence[Floats], shapes: Shapes, table: NDArray[Any]
+        self, weights: Sequence[Floats], shapes: Shapes, table: Table
     ) -> Iterator[Engine]:
         """What draws with these weights: from a chain, or else from a Keras network."""
         chain = self._chain(weights)

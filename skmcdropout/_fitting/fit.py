@@ -24,6 +24,7 @@ from skmcdropout._fitting.parameters import (
     Seeds,
 )
 from skmcdropout._fitting.sizes import batch_size, n_epochs
+from skmcdropout._fitting.unscaled import warn_if_unscaled
 from skmcdropout._networks.optimizers import has_own_code
 from skmcdropout._networks.perceptron import Perceptron
 from skmcdropout._training.rows import hold_out
@@ -53,6 +54,8 @@ def fit_network(
     make_plan = plan_perceptron if parameters.model is None else plan_from_function
     plan = make_plan(parameters, data, seeds, before)
     spec, weights, table, optimizer, built_by, has_own_rate = plan
+    if before is None and not one_epoch:  # which sees a part, of one row maybe
+        warn_if_unscaled(spec, table)
     progress = NOT_BEGUN if before is None else before.training.progress
     state = TrainingState(weights, progress)
     counted = data.labels.rows(table, data.weights, parameters)

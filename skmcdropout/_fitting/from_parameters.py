@@ -25,7 +25,7 @@ def plan_perceptron(
     parameters: Parameters, data: LabelledRows, seeds: Seeds, before: FittedState | None
 ) -> Plan:
     """The perceptron to train, with new weights or those there were before."""
-    assert isinstance(data.X, np.ndarray)
+    assert not isinstance(data.X, dict)
     _refuse_routed(parameters)
     outputs = data.labels.outputs_of_perceptron()
     spec = perceptron_of(parameters, data.X.shape[1], outputs)

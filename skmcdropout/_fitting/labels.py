@@ -21,6 +21,7 @@ from skmcdropout._networks.spec import NetworkSpec
 from skmcdropout._networks.target_outputs import TargetOutputs
 from skmcdropout._training.rows import TrainingRows, training_rows
 from skmcdropout._training.state import TrainingData, TrainingState
+from skmcdropout._utils.arrays import Table
 
 Doubles = NDArray[np.float64]
 
@@ -56,7 +57,7 @@ class Labels(Protocol):
         """What scikeras tells a model function of labels."""
 
     def rows(
-        self, table: NDArray[Any], weights: Doubles | None, parameters: Parameters
+        self, table: Table, weights: Doubles | None, parameters: Parameters
     ) -> TrainingRows:
         """Which rows to train on, in which order and with which weights."""
 
@@ -117,7 +118,7 @@ class ClassLabels(NamedTuple):
         }
 
     def rows(
-        self, table: NDArray[Any], weights: Doubles | None, parameters: Any
+        self, table: Table, weights: Doubles | None, parameters: Any
     ) -> TrainingRows:
         """Which rows to train on, in which order and with which weights."""
         class_weight = parameters.class_weight
@@ -186,7 +187,7 @@ class TargetLabels(NamedTuple):
         }
 
     def rows(
-        self, table: NDArray[Any], weights: Doubles | None, parameters: Parameters
+        self, table: Table, weights: Doubles | None, parameters: Parameters
     ) -> TrainingRows:
         """Which rows to train on, in which order and with which weights."""
         return training_rows(table, self.y, weights)

@@ -22,7 +22,7 @@ from skmcdropout._networks.spec import NetworkSpec
 from skmcdropout._networks.target_outputs import TargetOutputs, as_values
 from skmcdropout._training.backpropagation import sampled_outputs
 from skmcdropout._training.state import TrainingData, TrainingState
-from skmcdropout._utils.arrays import Floats
+from skmcdropout._utils.arrays import Floats, Table
 
 Doubles = NDArray[np.float64]
 
@@ -58,7 +58,7 @@ class Noise:
 def sampled_values(
     spec: NetworkSpec,
     weights: Sequence[NDArray[Any]],
-    table: NDArray[Any],
+    table: Table,
     n_samples: int,
     seed: int,
 ) -> Floats:

@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
+from skmcdropout._utils.arrays import Table
+
 if TYPE_CHECKING:
     import keras
 
@@ -105,7 +107,7 @@ class Plan(NamedTuple):
 
     spec: NetworkSpec
     weights: Sequence[NDArray[Any]]
-    table: NDArray[Any]
+    table: Table
     optimizer: Any
     built_by: BuiltBy | None = None
     has_own_rate: bool = False

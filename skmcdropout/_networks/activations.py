@@ -20,3 +20,6 @@ ELEMENTWISE = {
     "softsign",
     "tanh",
 }
+
+#: Those through which networks are trained on arrays, which know their derivatives.
+DIFFERENTIATED = frozenset({"linear", "relu", "sigmoid", "tanh"})

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import assert_all_finite
 
-from skmcdropout._utils.arrays import Floats
+from skmcdropout._utils.arrays import Floats, Table
 
-#: Rows as an estimator gets them: one array, or one for each input of a network.
-Rows = Floats | dict[str, Floats]
+#: Rows as an estimator gets them: a table or array, or one for each input of a network.
+Rows = Table | dict[str, Floats]
 
 Shapes = tuple[tuple[int, ...], ...]
 

@@ -9,14 +9,13 @@ from typing import Any, ClassVar
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 
 from skmcdropout._networks.folded_chain import Affine, Chain, Scaling
 from skmcdropout._networks.inputs import Rows, Shapes
 from skmcdropout._networks.keras_backend import DTYPE
 from skmcdropout._networks.outputs import Outputs
 from skmcdropout._networks.tunable import TunableDropout, TunableL2
-from skmcdropout._utils.arrays import Floats
+from skmcdropout._utils.arrays import Floats, Table
 
 #: Added to variances by BatchNormalization.
 EPSILON = 1e-3
@@ -67,9 +66,9 @@ class Perceptron:
         key = replace(self, outputs=outputs, rates=rates, l2=float(self.l2 > 0))
         return replace(key, n_features=0, hidden_layer_sizes=()) if any_shape else key
 
-    def pack(self, X: Rows) -> tuple[NDArray[Any], Shapes]:
+    def pack(self, X: Rows) -> tuple[Table, Shapes]:
         """Rows are a table already."""
-        assert isinstance(X, np.ndarray)
+        assert not isinstance(X, dict)
         return X, ((self.n_features,),)
 
     def arguments(self, network: keras.Model, table: Any) -> Any:

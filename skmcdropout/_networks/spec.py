@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from numpy.typing import NDArray
-
 from skmcdropout._networks.folded_chain import Chain
 from skmcdropout._networks.inputs import Rows, Shapes
-from skmcdropout._utils.arrays import Floats
+from skmcdropout._utils.arrays import Floats, Table
 
 if TYPE_CHECKING:
     import keras
@@ -54,7 +52,7 @@ class NetworkSpec(Protocol):
     def compile_key(self, any_shape: bool = False) -> Hashable:
         """What compiled code for it depends on, widths and rates apart if it may."""
 
-    def pack(self, X: Rows) -> tuple[NDArray[Any], Shapes]:
+    def pack(self, X: Rows) -> tuple[Table, Shapes]:
         """Rows as one table, and their shapes."""
 
     def arguments(self, network: keras.Model, table: Any) -> Any:

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from skmcdropout._utils.arrays import Floats
 
+#: Weights at a time: what is computed of them stays in the cache (128 KB an array).
+BLOCK = 2**15
+
 #: What else Keras's Adam can do; here it must be off.
 _OFF: dict[str, Any] = {
     "amsgrad": False,
@@ -24,12 +27,15 @@ _OFF: dict[str, Any] = {
 }
 
 
-def is_plain_adam(optimizer: keras.Optimizer) -> bool:
-    """Whether `Adam` does what this optimizer of Keras does."""
+def is_plain_adam(optimizer: keras.Optimizer | type) -> bool:
+    """Whether `Adam` does what this optimizer of Keras does, or one of this class."""
+    if isinstance(optimizer, type):
+        return optimizer is keras.optimizers.Adam
+    if type(optimizer) is not keras.optimizers.Adam:
+        return False
     config = optimizer.get_config()
     return (
-        type(optimizer) is keras.optimizers.Adam
-        and isinstance(config["learning_rate"], float)
+        isinstance(config["learning_rate"], float)
         and np.float32(max(config["beta_1"], config["beta_2"])) < 1
         and all(config.get(name) == value for name, value in _OFF.items())
     )
@@ -49,7 +55,7 @@ class Adam:
         self._epsilon = float(config["epsilon"])
         self._first = np.zeros(size, np.float32)
         self._second = np.zeros(size, np.float32)
-        self._work = np.empty(size, np.float32)
+        self._work = np.empty(min(size, BLOCK), np.float32)
         self.n_steps = 0
 
     @property
@@ -65,20 +71,33 @@ class Adam:
         self._second[...] = second
 
     def step(self, vector: Floats, gradient: Floats, learning_rate: float) -> None:
-        """Change `vector` by one step."""
-        first, second, work = self._first, self._second, self._work
+        """Change `vector` by one step, a block that stays in the cache at a time."""
         self.n_steps += 1
-        first *= np.float32(self._beta_1)
-        first += gradient
-        second *= np.float32(self._beta_2)
-        np.multiply(gradient, gradient, out=work)
-        second += work
-        np.sqrt(second, out=work)
         root = (1 - self._beta_2) ** 0.5
-        work += np.float32(self._epsilon / root)
-        np.divide(first, work, out=work)
         factor = (1 - self._beta_1) / root
         factor *= (1 - self._beta_2**self.n_steps) ** 0.5
         factor /= 1 - self._beta_1**self.n_steps
-        work *= np.float32(learning_rate * factor)
-        vector -= work
+        step, epsilon = (
+            np.float32(learning_rate * factor),
+            np.float32(self._epsilon / root),
+        )
+        beta_1, beta_2 = np.float32(self._beta_1), np.float32(self._beta_2)
+        for start in range(0, len(vector), BLOCK):
+            block = slice(start, start + BLOCK)
+            first, second, slopes = (
+                self._first[block],
+                self._second[block],
+                gradient[block],
+            )
+            work = self._work[: len(slopes)]
+            first *= beta_1
+            first += slopes
+            second *= beta_2
+            np.multiply(slopes, slopes, out=work)
+            second += work
+            np.sqrt(second, out=work)
+            work += epsilon
+            np.divide(first, work, out=work)
+            work *= step
+            changed = vector[block]
+            changed -= work

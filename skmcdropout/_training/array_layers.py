@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import keras
 import numpy as np
 
 from skmcdropout._utils.arrays import Floats
-
-#: Activations with their derivatives, in terms of what they gave.
-KNOWN = frozenset({"linear", "relu", "sigmoid", "tanh"})
 
 #: How much of the moving mean and variance a batch leaves in the end; Keras's default.
 MOMENTUM = 0.99
@@ -21,6 +20,12 @@ def momentum(n_steps: int) -> float:
     from would be more than half of that.
     """
     return min(MOMENTUM, (1 + n_steps) / (10 + n_steps))
+
+
+def move(moving: Floats, now: Floats, left: float) -> None:
+    """Move a mean towards that of a batch, which leaves so much of it."""
+    moving *= np.float32(left)
+    moving += now * np.float32(1 - left)
 
 
 class Dropout:
@@ -63,22 +68,68 @@ class Dropout:
         return slopes
 
 
-class Normalization:
-    """Batch normalization; each parameter comes with the array of its gradient."""
+class Product:
+    """A batch, some of whose units are dropped, times a kernel."""
 
     def __init__(
         self,
-        gamma: tuple[Floats, Floats],
-        beta: tuple[Floats, Floats],
-        mean: Floats,
-        variance: Floats,
-        epsilon: float,
+        dropout: Dropout,
+        kernel: tuple[Floats, Floats],
         n_batch: int,
-        width: int,
+        passes_on: bool,
     ) -> None:
-        self._gamma, self._gamma_gradient = gamma
-        self._beta, self._beta_gradient = beta
-        self._mean, self._variance = mean, variance
+        self.kernel, self._gradient = kernel
+        self._dropout = dropout
+        self._passes_on = passes_on
+        n_in, n_out = self.kernel.shape
+        self._sums = np.empty((n_batch, n_out), np.float32)
+        self._slopes = np.empty((n_batch if passes_on else 0, n_in), np.float32)
+        self._values = self._sums
+
+    def forward(
+        self, values: Floats, ones: Floats, bits: np.random.BitGenerator, left: float
+    ) -> Floats:
+        """The products, in an array that is used again."""
+        self._values = self._dropout.forward(values, bits)
+        return np.matmul(self._values, self.kernel, out=self._sums[: len(ones)])
+
+    def backward(self, slopes: Floats, ones: Floats) -> Floats:
+        """Set the kernel's gradient; what comes before it, if anybody wants that."""
+        np.matmul(self._values.T, slopes, out=self._gradient)
+        if not self._passes_on:
+            return slopes
+        before = self._slopes[: len(ones)]
+        return self._dropout.backward(np.matmul(slopes, self.kernel.T, out=before))
+
+    def apply(self, values: Floats, bits: np.random.BitGenerator | None) -> Floats:
+        """As when predicting: without `bits` nothing is dropped."""
+        if bits is not None:
+            values = self._dropout.forward(values, bits)
+        return values @ self.kernel
+
+
+class NormalizationWeights(NamedTuple):
+    """Those of a batch normalization; what is trained with the array of its gradient.
+
+    All of shape (width,).
+    """
+
+    gamma: tuple[Floats, Floats]
+    beta: tuple[Floats, Floats]
+    mean: Floats
+    variance: Floats
+
+
+class Normalization:
+    """Batch normalization."""
+
+    def __init__(
+        self, weights: NormalizationWeights, epsilon: float, n_batch: int
+    ) -> None:
+        self._gamma, self._gamma_gradient = weights.gamma
+        self._beta, self._beta_gradient = weights.beta
+        self._mean, self._variance = weights.mean, weights.variance
+        width = len(self._gamma)
         self._epsilon = np.float32(epsilon)
         self._standard = np.empty((n_batch, width), np.float32)
         self._scaled = np.empty((n_batch, width), np.float32)
@@ -101,9 +152,8 @@ class Normalization:
         variance /= n
         self._inverse = 1 / np.sqrt(variance + self._epsilon)
         standard *= self._inverse
-        for moving, now in ((self._mean, mean + shift), (self._variance, variance)):
-            moving *= np.float32(left)
-            moving += now * np.float32(1 - left)
+        move(self._mean, mean + shift, left)
+        move(self._variance, variance, left)
         np.multiply(standard, self._gamma, out=scaled)
         scaled += self._beta
         return scaled
@@ -127,7 +177,7 @@ class Normalization:
 
 
 class Activation:
-    """An activation, in place; those of `KNOWN` have derivatives."""
+    """An activation, in place; those of `DIFFERENTIATED` have derivatives."""
 
     def __init__(self, name: str, n_batch: int, width: int) -> None:
         self._name = name

@@ -8,8 +8,8 @@ some forty calls into arrays that are made once.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,14 +19,19 @@ from skmcdropout._training.array_layers import (
     Activation,
     Dropout,
     Normalization,
+    NormalizationWeights,
+    Product,
     momentum,
 )
 from skmcdropout._training.array_losses import LOSSES
-from skmcdropout._utils.arrays import Floats
+from skmcdropout._training.penalty import Penalty
+from skmcdropout._training.sparse_product import SparseNormalization, SparseProduct
+from skmcdropout._utils.arrays import Floats, Table
 from skmcdropout._utils.blas import threads_for
+from skmcdropout._utils.sparse_tables import dense, issparse
 
-#: Rows at a time where nothing is trained.
-BLOCK_ROWS = 1024
+#: Rows at a time where nothing is trained, and values of their features, at most.
+BLOCK_ROWS, BLOCK_FLOATS = 1024, 2**24
 
 
 class Backpropagation:
@@ -50,46 +55,57 @@ class Backpropagation:
         for weight, is_moving in zip(weights, _which_move(spec), strict=True):
             kept = self._moving if is_moving else trained
             self._places.append((not is_moving, len(kept)))
-            kept.append(np.array(weight, np.float32))
+            copy = np.array if is_moving else np.asarray  # the vector is a copy
+            kept.append(copy(weight, np.float32))
         self.vector = np.concatenate([weight.ravel() for weight in trained])
         self.gradient = np.zeros_like(self.vector)
         self._trained = _views(self.vector, trained)
-        #: Of each weight, what the penalty's gradient multiplies it by.
-        self._decay = np.zeros_like(self.vector)
-        self._shrunk = np.empty_like(self.vector)
-        for part in _views(self._decay, trained):
-            if part.ndim == 2:
-                part[...] = 2 * spec.l2
+        self._penalty = Penalty(spec.l2, self._trained)
         self.make_room(1)
 
-    def make_room(self, n_batch: int) -> None:
-        """Get ready for batches of up to `n_batch` rows."""
+    def make_room(self, n_batch: int, is_sparse: bool = False) -> None:
+        """Get ready for batches of up to `n_batch` rows, all sparse or all dense.
+
+        Sparse rows are made dense a batch at a time where inputs are dropped: all of
+        them may be, zeros among them, which normalization makes other numbers of.
+        """
         spec = self._spec
         gradients = _views(self.gradient, self._trained)
         given = zip(self._trained, gradients, strict=True)
         moving = iter(self._moving)
         normalize = spec.batch_normalization
 
-        def normalization(width: int) -> Normalization:
-            parts = next(given), next(given), next(moving), next(moving)
-            return Normalization(*parts, EPSILON, n_batch, width)
+        def normalization() -> NormalizationWeights:
+            return NormalizationWeights(
+                next(given), next(given), next(moving), next(moving)
+            )
 
-        self._input = normalization(spec.n_features) if normalize else None
+        is_dropped = bool(spec.rates[0])
+        self._is_made_dense = is_sparse and is_dropped
+        stays_sparse = is_sparse and not is_dropped
+        of_input = normalization() if normalize else None
+        self._input = None
+        if of_input and not stays_sparse:
+            self._input = Normalization(of_input, EPSILON, n_batch)
         self._layers = []
         last = len(spec.hidden_layer_sizes)
         for i, (n_in, n_out) in enumerate(itertools.pairwise(spec.widths)):
-            dropout = Dropout(spec.rates[i], n_batch, n_in)
             kernel, bias = next(given), next(given)
+            if stays_sparse and i == 0:
+                scaling = SparseNormalization(of_input, EPSILON) if of_input else None
+                product: _Product = SparseProduct(kernel, scaling)
+            else:
+                dropout = Dropout(spec.rates[i], n_batch, n_in)
+                product = Product(dropout, kernel, n_batch, i > 0 or normalize)
             is_normalized = normalize and i < last
             self._layers.append(
                 _Layer(
-                    dropout,
-                    *kernel,
+                    product,
                     *bias,
-                    normalization(n_out) if is_normalized else None,
+                    Normalization(normalization(), EPSILON, n_batch)
+                    if is_normalized
+                    else None,
                     Activation(spec.activation, n_batch, n_out) if i < last else None,
-                    n_batch,
-                    passes_on=i > 0 or normalize,
                 )
             )
         self._ones = np.ones(n_batch, np.float32)
@@ -109,7 +125,7 @@ class Backpropagation:
 
     def differentiate(
         self,
-        X: Floats,
+        X: Table,
         y: NDArray[Any],
         factors: Floats,
         bits: np.random.BitGenerator,
@@ -121,9 +137,11 @@ class Backpropagation:
         and variances move, as they do after `n_steps` others. Returned is the sum of
         the rows' losses.
         """
-        n = len(X)
+        n = X.shape[0]
         ones, left = self._ones[:n], momentum(n_steps)
-        values = X if self._input is None else self._input.forward(X, ones, left)
+        values = dense(X) if self._is_made_dense else X
+        if self._input is not None:
+            values = self._input.forward(values, ones, left)
         for layer in self._layers:
             values = layer.forward(values, ones, bits, left)
         loss, slopes = self._loss(values, y, factors)
@@ -131,11 +149,7 @@ class Backpropagation:
             slopes = layer.backward(slopes, ones)
         if self._input is not None:
             self._input.backward(slopes, ones)
-        if self._spec.l2:
-            np.multiply(self._decay, self.vector, out=self._shrunk)
-            np.add(self.gradient, self._shrunk, out=self.gradient)
-            loss += n / 2 * float(self._shrunk @ self.vector)
-        return loss
+        return loss + n * self._penalty.differentiate(self.vector, self.gradient)
 
     def n_multiplications(self, n_rows: int) -> int:
         """Multiplications of the largest matrix product for so many rows."""
@@ -147,21 +161,38 @@ class Backpropagation:
         if largest is None:
             return
         for layer in self._layers[:-1]:
-            norms = np.sqrt(np.einsum("ij,ij->j", layer.kernel, layer.kernel))
-            layer.kernel *= np.minimum(norms, np.float32(largest)) / (norms + 1e-7)
+            kernel = layer.kernel
+            norms = np.sqrt(np.einsum("ij,ij->j", kernel, kernel))
+            kernel *= np.minimum(norms, np.float32(largest)) / (norms + 1e-7)
 
-    def outputs(self, X: Floats, bits: np.random.BitGenerator | None = None) -> Floats:
-        """Outputs of some rows, as logits; without `bits` nothing is dropped."""
-        values = X if self._input is None else self._input.apply(X)
+    def outputs(self, X: Table) -> Floats:
+        """Outputs of some rows, as logits, with nothing dropped."""
+        values = dense(X) if self._is_made_dense else X
+        if self._input is not None:
+            values = self._input.apply(values)
         for layer in self._layers:
-            values = layer.apply(values, bits)
+            values = layer.apply(values, None)
         return values
 
-    def evaluate(self, X: Floats, y: NDArray[Any], factors: Floats) -> dict[str, float]:
+    def draws(
+        self, X: Table, n_samples: int, bits: np.random.BitGenerator
+    ) -> Iterator[Floats]:
+        """The same with dropout, several times; every row has masks of its own."""
+        values = dense(X) if self._is_made_dense else X
+        if self._input is not None:
+            values = self._input.apply(values)
+        n_still = next((i for i, r in enumerate(self._spec.rates) if r), 0)
+        for layer in self._layers[:n_still]:  # the same for all draws
+            values = layer.apply(values, None)
+        for _ in range(n_samples):
+            drawn = values
+            for layer in self._layers[n_still:]:
+                drawn = layer.apply(drawn, bits)
+            yield drawn
+
+    def evaluate(self, X: Table, y: NDArray[Any], factors: Floats) -> dict[str, float]:
         """Weighted mean loss, and of classes the accuracy, nothing dropped."""
-        blocks = [
-            self.outputs(X[i : i + BLOCK_ROWS]) for i in range(0, len(X), BLOCK_ROWS)
-        ]
+        blocks = [self.outputs(X[rows]) for rows in _blocks(self._spec, X)]
         outputs, total = np.concatenate(blocks), float(factors.sum(dtype=float)) or 1.0
         found = {"loss": 0.0}
         if self._spec.outputs.loss == "cross_entropy":
@@ -171,57 +202,74 @@ class Backpropagation:
 
 
 def sampled_outputs(
-    spec: Perceptron, weights: Sequence[Floats], X: Floats, n_samples: int, seed: int
+    spec: Perceptron, weights: Sequence[Floats], X: Table, n_samples: int, seed: int
 ) -> Floats:
     """Draws of the outputs, of shape (n_samples, n_rows, n_units).
 
     Every row of every draw has masks of its own.
     """
     arrays = Backpropagation(spec, weights)
-    n_block = min(len(X), BLOCK_ROWS)
-    arrays.make_room(n_block)
+    blocks = _blocks(spec, X)
+    n_block = min(X.shape[0], blocks[0].stop)
+    arrays.make_room(n_block, issparse(X))
     bits = np.random.SFC64(seed)
-    drawn = np.empty((n_samples, len(X), spec.outputs.n_units), np.float32)
+    drawn = np.empty((n_samples, X.shape[0], spec.outputs.n_units), np.float32)
     with threads_for(arrays.n_multiplications(n_block)):
-        for start in range(0, len(X), BLOCK_ROWS):
-            block = slice(start, start + BLOCK_ROWS)
-            for draw in drawn:
-                draw[block] = arrays.outputs(X[block], bits)
+        for rows in blocks:
+            of_block = arrays.draws(X[rows], n_samples, bits)
+            for draw, outputs in zip(drawn, of_block, strict=True):
+                draw[rows] = outputs
     return drawn
 
 
+def _blocks(spec: Perceptron, X: Table) -> list[slice]:
+    """Slices of rows that are computed at a time where nothing is trained."""
+    n_block = min(BLOCK_ROWS, max(1, BLOCK_FLOATS // spec.n_features))
+    return [slice(i, i + n_block) for i in range(0, X.shape[0], n_block)]
+
+
+class _Product(Protocol):
+    """The matrix product of a layer, with what is done to its rows before."""
+
+    kernel: Floats
+
+    def forward(
+        self, values: Any, ones: Floats, bits: np.random.BitGenerator, left: float
+    ) -> Floats:
+        """The products of a batch that is trained on."""
+
+    def backward(self, slopes: Floats, ones: Floats) -> Floats:
+        """From derivatives after it to those before it, and its gradients."""
+
+    def apply(self, values: Any, bits: np.random.BitGenerator | None) -> Floats:
+        """As when predicting: without `bits` nothing is dropped."""
+
+
 class _Layer:
-    """Dropout, a matrix product, and for hidden units normalization and activation."""
+    """A matrix product, and for hidden units normalization and activation."""
 
     def __init__(
         self,
-        dropout: Dropout,
-        kernel: Floats,
-        kernel_gradient: Floats,
+        product: _Product,
         bias: Floats,
         bias_gradient: Floats,
         normalization: Normalization | None,
         activation: Activation | None,
-        n_batch: int,
-        passes_on: bool,
     ) -> None:
-        self.kernel = kernel
-        self._kernel_gradient = kernel_gradient
+        self._product = product
         self._bias = bias
         self._bias_gradient = bias_gradient
-        self._dropout = dropout
         self._normalization = normalization
         self._activation = activation
-        self._passes_on = passes_on
-        self._sums = np.empty((n_batch, kernel.shape[1]), np.float32)
-        self._slopes = np.empty((n_batch, kernel.shape[0]), np.float32)
-        self._values = self._sums
+
+    @property
+    def kernel(self) -> Floats:
+        return self._product.kernel
 
     def forward(
-        self, values: Floats, ones: Floats, bits: np.random.BitGenerator, left: float
+        self, values: Any, ones: Floats, bits: np.random.BitGenerator, left: float
     ) -> Floats:
-        self._values = self._dropout.forward(values, bits)
-        sums = np.matmul(self._values, self.kernel, out=self._sums[: len(ones)])
+        sums = self._product.forward(values, ones, bits, left)
         if self._normalization is None:
             sums += self._bias
         else:
@@ -236,17 +284,11 @@ class _Layer:
             np.matmul(ones, slopes, out=self._bias_gradient)
         else:  # which takes the bias away: its gradient is and stays 0
             slopes = self._normalization.backward(slopes, ones)
-        np.matmul(self._values.T, slopes, out=self._kernel_gradient)
-        if not self._passes_on:
-            return slopes
-        before = self._slopes[: len(ones)]
-        return self._dropout.backward(np.matmul(slopes, self.kernel.T, out=before))
+        return self._product.backward(slopes, ones)
 
-    def apply(self, values: Floats, bits: np.random.BitGenerator | None) -> Floats:
+    def apply(self, values: Any, bits: np.random.BitGenerator | None) -> Floats:
         """As when predicting: without `bits` nothing is dropped."""
-        if bits is not None:
-            values = self._dropout.forward(values, bits)
-        sums = values @ self.kernel + self._bias
+        sums = self._product.apply(values, bits) + self._bias
         if self._normalization is not None:
             sums = self._normalization.apply(sums)
         return sums if self._activation is None else self._activation.apply(sums)

@@ -13,14 +13,15 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from skmcdropout._networks.activations import DIFFERENTIATED
 from skmcdropout._networks.perceptron import Perceptron
 from skmcdropout._networks.spec import NetworkSpec
 from skmcdropout._training.adam import Adam, is_plain_adam
-from skmcdropout._training.array_layers import KNOWN
 from skmcdropout._training.backpropagation import Backpropagation
 from skmcdropout._training.state import TrainingState
 from skmcdropout._training.trainer import Call, Trainer, fixed_learning_rate
 from skmcdropout._utils.blas import threads_for
+from skmcdropout._utils.sparse_tables import issparse
 
 #: Held for an epoch: threads that take turns at each of its small operations would
 #: take twice as long as one after the other.
@@ -31,7 +32,7 @@ def trains(spec: NetworkSpec, optimizer: keras.Optimizer) -> TypeGuard[Perceptro
     """Whether `PerceptronTrainer` does what Keras would do with the two."""
     return (
         isinstance(spec, Perceptron)
-        and spec.activation in KNOWN
+        and spec.activation in DIFFERENTIATED
         and is_plain_adam(optimizer)
     )
 
@@ -83,6 +84,11 @@ class PerceptronTrainer(Trainer):
                 self.optimizer.learning_rate = float(learning_rate)
         self._first_rate = float(self.optimizer.learning_rate)
 
+    def let_go(self) -> None:
+        """Forget the arrays: a model lives on until Python looks for circles."""
+        if self.network is None:
+            del self._arrays, self._adam, self._call, self._held
+
     def show(self) -> None:
         """Let callbacks look at the network."""
         self.network.set_weights(self.get_weights())
@@ -111,7 +117,7 @@ class PerceptronTrainer(Trainer):
         self._call = call
         self._held = call.table[held], call.labels[held], call.loss_weights[held]
         n_batch = -(-len(call.rows) // call.n_batches)
-        self._arrays.make_room(n_batch)
+        self._arrays.make_room(n_batch, issparse(call.table))
         self._n_multiplications = self._arrays.n_multiplications(n_batch)
 
     def _train_epochs(self, epochs: range) -> list[float]:

@@ -15,6 +15,14 @@ from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedShuffleSplit
 from sklearn.utils.class_weight import compute_class_weight
 
+from skmcdropout._utils.arrays import Table
+from skmcdropout._utils.sparse_tables import (
+    differ,
+    issparse,
+    row_values,
+    varied_columns,
+)
+
 #: Integral weights are expanded to repeated rows while they sum to at most this many
 #: times the number of rows; beyond, they multiply the loss like any other weight.
 MAX_REPETITION = 10
@@ -37,7 +45,7 @@ class TrainingRows(NamedTuple):
 
 
 def training_rows(
-    X: NDArray[np.float32],
+    X: Table,
     y: NDArray[Any],
     sample_weight: NDArray[np.float64] | None,
     class_weight: dict[Any, float] | str | None = None,
@@ -48,15 +56,16 @@ def training_rows(
     `y` holds codes into `classes`, or real numbers (n_rows, n_targets);
     `sample_weight`, where given, is positive.
     """
-    weights = np.ones(len(X)) if sample_weight is None else sample_weight
+    n_rows = X.shape[0]
+    weights = np.ones(n_rows) if sample_weight is None else sample_weight
     rows = canonical_order(X, y, weights)
     with np.errstate(over="ignore"):
         total = weights.sum()
     integral = np.array_equal(weights, np.round(weights))
-    if integral and total <= MAX_REPETITION * len(X):
+    if integral and total <= MAX_REPETITION * n_rows:
         counts = weights[rows].astype(np.int64)
         rows = np.repeat(rows, counts)
-        loss_weights = np.ones(len(X))
+        loss_weights = np.ones(n_rows)
     else:
         loss_weights = weights / weights.max()
     if class_weight is not None and classes is not None:
@@ -72,7 +81,7 @@ def training_rows(
 
 
 def canonical_order(
-    X: NDArray[np.float32], y: NDArray[Any], weights: NDArray[np.float64]
+    X: Table, y: NDArray[Any], weights: NDArray[np.float64]
 ) -> NDArray[np.int64]:
     """An order of the rows that depends on what they hold, not on where they stand.
 
@@ -87,44 +96,55 @@ def canonical_order(
     is_tied = keys[order[1:]] == keys[order[:-1]]
     ties = np.flatnonzero(is_tied)
     has_changed = np.zeros(len(is_tied), dtype=bool)
-    for block in _blocks(len(ties), X.shape[1]):
+    for block in _blocks(len(ties), row_values(X)):
         first, second = order[ties[block]], order[ties[block] + 1]
-        has_changed[ties[block]] = (X[first] != X[second]).any(axis=1)
+        has_changed[ties[block]] = differ(X[first], X[second])
     if has_changed.any():  # different rows of one hash
         run = np.concatenate([[0], np.cumsum(~is_tied)])
         for number in np.unique(run[1:][has_changed]):
             places = np.flatnonzero(run == number)
             rows = order[places]
-            by_value = (weights[rows], *X[rows].T, *labels[rows].T)
+            by_value = (weights[rows], *varied_columns(X[rows]).T, *labels[rows].T)
             order[places] = rows[np.lexsort(by_value)]
     return order
 
 
-def _blocks(n_rows: int, n_features: int) -> Iterator[slice]:
+def _blocks(n_rows: int, n_values: int) -> Iterator[slice]:
     """Slices of as many rows at a time as hold about `BLOCK_FLOATS` values."""
-    n_block = max(1, BLOCK_FLOATS // max(n_features, 1))
+    n_block = max(1, BLOCK_FLOATS // n_values)
     for start in range(0, n_rows, n_block):
         yield slice(start, start + n_block)
 
 
-def _hashes(X: NDArray[np.float32]) -> NDArray[np.uint64]:
-    """A 64-bit hash of each row; 0.0 and -0.0 hash alike.
+def _hashes(X: Table) -> NDArray[np.uint64]:
+    """A 64-bit hash of each row; sparse ones hash as dense ones, and -0.0 as 0.0.
 
     The bits of a value are mixed, as in MurmurHash, before they are multiplied by the
     odd number of its column: 1 and -1 differ in the highest bit alone, of which a
-    product keeps next to nothing.
+    product keeps next to nothing. A zero adds nothing.
     """
     n_words = X.shape[1] * X.dtype.itemsize // 4
     factors = np.random.RandomState(0).randint(2**62, size=n_words) * 2 + 1
     factors = factors.astype(np.uint64)
-    keys = np.empty(len(X), np.uint64)
-    for block in _blocks(*X.shape):
-        values = X[block] + X.dtype.type(0)  # -0.0 becomes 0.0
-        bits = values.view(np.uint32).astype(np.uint64)
-        bits *= MIX
-        bits ^= bits >> np.uint64(32)
-        keys[block] = bits @ factors
+    keys = np.empty(X.shape[0], np.uint64)
+    for block in _blocks(X.shape[0], row_values(X)):
+        rows: Any = X[block]
+        if issparse(rows):
+            sums = np.zeros(len(rows.data) + 1, np.uint64)
+            np.cumsum(_mixed(rows.data) * factors[rows.indices], out=sums[1:])
+            keys[block] = np.diff(sums[rows.indptr])  # modulo 2**64, as all sums here
+        else:
+            keys[block] = _mixed(rows) @ factors
     return keys
+
+
+def _mixed(values: NDArray[Any]) -> NDArray[np.uint64]:
+    """The bits of values, mixed."""
+    positive = values + values.dtype.type(0)  # -0.0 becomes 0.0
+    bits = positive.view(np.uint32).astype(np.uint64)
+    bits *= MIX
+    bits ^= bits >> np.uint64(32)
+    return bits
 
 
 def hold_out(

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from skmcdropout._utils.arrays import Table
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -31,7 +33,7 @@ class Recipe:
 class TrainingData:
     """What to train on; `rows` and `validation_rows` are indices into the others."""
 
-    X: NDArray[Any]
+    X: Table
     y: NDArray[Any]
     loss_weights: NDArray[np.float32]
     rows: NDArray[np.int64]

@@ -91,6 +91,8 @@ def train(
     ((trainer, _),) = acquired
     if is_shared and isinstance(trainer, GraphTrainer):
         trainer_pool.release_trainer(trainer, spec)
+    elif isinstance(trainer, PerceptronTrainer):
+        trainer.let_go()
     return trained
 
 

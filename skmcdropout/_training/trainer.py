@@ -15,7 +15,7 @@ from skmcdropout._networks.keras_backend import DTYPE
 from skmcdropout._networks.spec import NetworkSpec
 from skmcdropout._training.scikeras_backend import SCIKERAS_LOSS
 from skmcdropout._training.state import Progress, TrainingState
-from skmcdropout._utils.arrays import Floats
+from skmcdropout._utils.arrays import Floats, Table
 from skmcdropout._utils.interrupts import interrupts_held
 
 BATCH_HOOKS = (
@@ -34,7 +34,7 @@ class Call:
     are none where it stays.
     """
 
-    table: NDArray[Any]
+    table: Table
     labels: NDArray[Any]
     loss_weights: Floats
     rows: NDArray[np.int64]
@@ -143,7 +143,7 @@ class Trainer(keras.Model):
         x: NDArray[np.float32],
         y: NDArray[Any],
         *,
-        table: NDArray[np.float32],
+        table: Table,
         labels: NDArray[Any],
         loss_weights: NDArray[np.float32],
         rows: NDArray[np.int64],
