@@ -22,7 +22,6 @@ from skmcdropout._validation import (
     check_numbers,
     check_rows,
     check_training_data,
-    forget_features,
 )
 
 if TYPE_CHECKING:
@@ -93,6 +92,7 @@ class MCDropoutBase(CallbackSupportMixin, ChecksumMixin, NetworkParameters):
         task = FitTask(self, X, y, sample_weight, planned)
         before = self._fitted_state() if self.warm_start else None
         candidate = copy.copy(self)
+        candidate._forget_features()
         data, values, weights = check_training_data(
             candidate, X, y, sample_weight, reset=True
         )
@@ -112,8 +112,11 @@ class MCDropoutBase(CallbackSupportMixin, ChecksumMixin, NetworkParameters):
         before = self._fitted_state()
         candidate = copy.copy(self)
         candidate._announce(classes, before)
+        is_first = before is None or not self.n_iter_
+        if is_first:
+            candidate._forget_features()
         data, values, weights = check_training_data(
-            candidate, X, y, sample_weight, reset=before is None or not self.n_iter_
+            candidate, X, y, sample_weight, reset=is_first
         )
         labels = candidate._labels_to_go_on(values, before)
         candidate._train(data, labels, weights, before, task, one_epoch=True)
@@ -164,7 +167,12 @@ class MCDropoutBase(CallbackSupportMixin, ChecksumMixin, NetworkParameters):
             self._spec, weights, fitted.seeds.masks, True, fitted.compiled
         )
         if fitted.spec.n_features_varies:
-            forget_features(self)
+            self._forget_features()
+
+    def _forget_features(self) -> None:
+        """Have no number and names of features."""
+        for name in ("n_features_in_", "feature_names_in_"):
+            self.__dict__.pop(name, None)
 
     def _adopt(self, adopted: Adopted) -> None:
         """Take a network that was trained already."""

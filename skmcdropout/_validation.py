@@ -59,8 +59,6 @@ def check_rows_and_labels(
             )
         return rows, labels
     arrays = _checked_dict(X, takes_tables_only)
-    if reset:
-        forget_features(estimator)
     stand_in = np.zeros((n_rows(arrays), 1))
     _, labels = check_X_y(stand_in, y, estimator=estimator, **real)
     return arrays, labels
@@ -84,12 +82,6 @@ def _validated(
     array, *labels = checked if "y" in asked else (checked,)
     array = canonical(array) if issparse(array) else _without_negative_zeros(array)
     return (array, *labels) if labels else array
-
-
-def forget_features(estimator: BaseEstimator) -> None:
-    """Let an estimator have no number and names of features."""
-    for name in ("n_features_in_", "feature_names_in_"):
-        vars(estimator).pop(name, None)
 
 
 def _is_dict(X: Any) -> bool:

@@ -99,6 +99,35 @@ def test_floors_and_modules_have_no_circles():
     list(TopologicalSorter(graph).static_order())
 
 
+#: Names that objects of ours have, whose private attributes are ours too.
+OURS = {"self", "cls", "candidate", "snapshot", "estimator", "parameters", "display"}
+OURS |= {"NetworkParameters", "inner"}
+
+#: Files that may set attributes of estimators.
+WRITERS = {"_base", "_classifier", "_regressor", "_parameters", "_rejecting"}
+
+
+def attributes_written(tree):
+    """Attributes of estimators that a module sets or deletes, of others than `self`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and not isinstance(node.ctx, ast.Load):
+            if getattr(node.value, "id", "") in OURS - {"self", "cls"}:
+                yield node.attr
+        elif isinstance(node, ast.Call) and node.args:
+            writes = getattr(node.func, "id", "") in ("setattr", "delattr", "vars")
+            if writes and getattr(node.args[0], "id", "") in OURS - {"self", "cls"}:
+                yield ast.unparse(node)
+
+
+@pytest.mark.parametrize("name", sorted(set(MODULES) - WRITERS))
+def test_only_estimators_set_their_attributes(name):
+    assert list(attributes_written(MODULES[name])) == []
+
+
+def test_writing_is_seen():
+    assert len(list(attributes_written(MODULES["_rejecting"]))) > 0
+
+
 def is_private(name):
     return name.startswith("_") and not name.startswith("__") and name != "_"
 
@@ -118,15 +147,10 @@ def own_private_names():
     return names
 
 
-#: Names that objects of ours have, whose private attributes are ours too.
-OURS = {"self", "cls", "candidate", "snapshot", "estimator", "parameters", "display"}
-OURS |= {"NetworkParameters"}
-
-
 def is_ours(node):
     if isinstance(node, ast.Call):
-        return getattr(node.func, "id", "") == "super"
-    return isinstance(node, ast.Name) and node.id in OURS
+        return ast.unparse(node) in ("super()", "copy.copy(self)")
+    return getattr(node, "attr", getattr(node, "id", "")) in OURS
 
 
 def foreign_private_names(tree, own):

@@ -28,7 +28,7 @@ def draws_and_targets(n_rows, truth, spread=0.3, n_targets=1):
 def posterior(means, variances, y, weights, factor):
     """Minus its logarithm, written out."""
     density = norm(means[..., 0], np.sqrt(factor * variances[..., 0])).logpdf(y[:, 0])
-    shares = weights * len(y) / weights.sum()
+    shares = weights * weights.sum() / np.square(weights).sum()
     prior = norm(0, PRIOR_STD).logpdf(np.log(factor))
     return -prior - shares @ (logsumexp(density, axis=0) - np.log(20))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from numbers import Integral
 from typing import Any
@@ -26,7 +26,6 @@ from skmcdropout._fitting.parameters import (
 from skmcdropout._fitting.sizes import batch_size, n_epochs
 from skmcdropout._fitting.unscaled import warn_if_unscaled
 from skmcdropout._networks.optimizers import has_own_code
-from skmcdropout._networks.perceptron import Perceptron
 from skmcdropout._training.rows import hold_out
 from skmcdropout._training.state import (
     NOT_BEGUN,
@@ -53,7 +52,7 @@ def fit_network(
     seeds = Seeds.drawn(parameters.random_state) if before is None else before.seeds
     make_plan = plan_perceptron if parameters.model is None else plan_from_function
     plan = make_plan(parameters, data, seeds, before)
-    spec, weights, table, optimizer, built_by, has_own_rate = plan
+    spec, weights, table, optimizer, _, built_by, has_own_rate = plan
     if before is None and not one_epoch:  # which sees a part, of one row maybe
         warn_if_unscaled(spec, table)
     progress = NOT_BEGUN if before is None else before.training.progress
@@ -83,15 +82,8 @@ def fit_network(
     calibration = data.labels.calibration(parameters, spec, before, arrays, one_epoch)
     held = NOTHING_HELD
     if calibration.known is None:
-        initializer = parameters.kernel_initializer
-
-        def initial_weights(seed: int) -> Sequence[NDArray[Any]]:
-            if isinstance(spec, Perceptron):
-                return spec.initial_weights(seed, initializer)
-            return weights  # as `model` built it, which may have trained some
-
         held, arrays = plan_held_out(
-            spec, arrays, seeds.validation_split, initial_weights
+            spec, arrays, seeds.validation_split, plan.new_weights
         )
     spec = spec.with_prior_over(len(arrays.rows))
     fitted = FittedState(spec, state, seeds, built_by)

@@ -94,7 +94,11 @@ def plan_from_function(
         )
     table, row_shapes = blueprint.pack(data.X)
     spec = blueprint.for_rows(row_shapes)
-    return Plan(spec, weights, table, optimizer, call, has_own_rate)
+
+    def new_weights(seed: int) -> Sequence[NDArray[Any]]:
+        return weights  # as `model` built it, which may have trained some
+
+    return Plan(spec, weights, table, optimizer, new_weights, call, has_own_rate)
 
 
 def _arguments(

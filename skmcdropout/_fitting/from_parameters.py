@@ -19,6 +19,7 @@ from skmcdropout._fitting.parameters import (
 from skmcdropout._networks.optimizers import described
 from skmcdropout._networks.outputs import Outputs
 from skmcdropout._networks.perceptron import Perceptron
+from skmcdropout._utils.arrays import Floats
 
 
 def plan_perceptron(
@@ -30,11 +31,14 @@ def plan_perceptron(
     outputs = data.labels.outputs_of_perceptron()
     spec = perceptron_of(parameters, data.X.shape[1], outputs)
     optimizer = described(parameters.optimizer)
+
+    def new(seed: int) -> list[Floats]:
+        return spec.initial_weights(seed, parameters.kernel_initializer)
+
     if before is not None:
         _check_same_network(before.spec, spec)
-        return Plan(spec, before.training.weights, data.X, optimizer)
-    weights = spec.initial_weights(seeds.initial_weights, parameters.kernel_initializer)
-    return Plan(spec, weights, data.X, optimizer)
+        return Plan(spec, before.training.weights, data.X, optimizer, new)
+    return Plan(spec, new(seeds.initial_weights), data.X, optimizer, new)
 
 
 def perceptron_of(

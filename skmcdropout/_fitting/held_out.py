@@ -84,6 +84,17 @@ def draws_of_held(
     return np.concatenate(draws, axis=1), data.y[rows], data.loss_weights[rows]
 
 
+def as_evidence(weights: NDArray[Any]) -> NDArray[np.float64]:
+    """Weights that sum to the number of rows of equal weight that would say as much.
+
+    That is the square of their sum divided by the sum of their squares (Kish, 1965):
+    where a few rows weigh most, they are little evidence. Zeros where all are zero.
+    """
+    weights = np.asarray(weights, dtype=np.float64)
+    squares = float(weights @ weights)
+    return weights * (weights.sum() / squares if squares else 0.0)
+
+
 #: Where nothing is to be found.
 NOTHING_HELD = HeldOut(np.arange(0), (), 0)
 

@@ -16,7 +16,6 @@ from skmcdropout._fitting.temperature import Temperature
 from skmcdropout._networks.class_outputs import ClassOutputs
 from skmcdropout._networks.inputs import Rows, Shapes
 from skmcdropout._networks.outputs import Outputs
-from skmcdropout._networks.perceptron import Perceptron
 from skmcdropout._networks.spec import NetworkSpec
 from skmcdropout._networks.target_outputs import TargetOutputs
 from skmcdropout._training.rows import TrainingRows, training_rows
@@ -147,7 +146,7 @@ class ClassLabels(NamedTuple):
             return Temperature(float(parameters.temperature))
         if before is not None:
             return Temperature(before.training.progress.temperature)
-        is_found = isinstance(spec, Perceptron) and not one_epoch
+        is_found = parameters.model is None and not one_epoch
         return Temperature(None if is_found else 1.0)
 
 

@@ -15,7 +15,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp
 
 from skmcdropout._drawing.sampler import Sampler
-from skmcdropout._fitting.held_out import HeldNetwork, draws_of_held
+from skmcdropout._fitting.held_out import HeldNetwork, as_evidence, draws_of_held
 from skmcdropout._networks.blueprint import Blueprint
 from skmcdropout._networks.perceptron import Perceptron
 from skmcdropout._networks.spec import NetworkSpec
@@ -92,7 +92,7 @@ def best_noise_factors(
     y : ndarray of shape (n_rows, n_targets)
         Targets, in standard units.
     weights : ndarray of shape (n_rows,)
-        How much each row counts, relative to the others.
+        How much each row counts, relative to the others: see `as_evidence`.
     centre : sequence of float, default=None
         Factors that are likely before any row is seen.
 
@@ -103,10 +103,9 @@ def best_noise_factors(
     """
     n_targets = y.shape[1]
     centres = np.log(centre) if centre is not None else np.zeros(n_targets)
-    total = weights.sum(dtype=float)
-    if not total:
+    shares = as_evidence(weights)
+    if not shares.any():
         return tuple(np.exp(centres).tolist())
-    shares = weights * (len(y) / total)
     squares = np.square(means.astype(np.float64) - y)
     factors = []
     for k, middle in enumerate(centres):

@@ -102,13 +102,15 @@ class FittedState:
 class Plan(NamedTuple):
     """What to train: a network, its weights before, its rows, with which optimizer.
 
-    `has_own_rate` says that the learning rate is the optimizer's own matter.
+    `new_weights` makes those of another network like it, from a seed; `has_own_rate`
+    says that the learning rate is the optimizer's own matter.
     """
 
     spec: NetworkSpec
     weights: Sequence[NDArray[Any]]
     table: Table
     optimizer: Any
+    new_weights: Callable[[int], Sequence[NDArray[Any]]]
     built_by: BuiltBy | None = None
     has_own_rate: bool = False
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, logsumexp
 
-from skmcdropout._fitting.held_out import HeldNetwork, draws_of_held
+from skmcdropout._fitting.held_out import HeldNetwork, as_evidence, draws_of_held
 from skmcdropout._training.backpropagation import sampled_outputs
 from skmcdropout._training.state import TrainingData, TrainingState
 from skmcdropout._utils.arrays import Floats
@@ -59,17 +59,16 @@ def best_temperature(
     y : ndarray of shape (n_rows,)
         Classes, as indices.
     weights : ndarray of shape (n_rows,)
-        How much each row counts, relative to the others.
+        How much each row counts, relative to the others: see `as_evidence`.
 
     Returns
     -------
     temperature : float
         Positive; 1 where nothing can be said.
     """
-    total = weights.sum(dtype=float)
-    if not total:
+    shares = as_evidence(weights)
+    if not shares.any():
         return 1.0
-    shares = weights * (len(y) / total)
     index = y[None, :, None]
 
     def surprise(log_temperature: float) -> float:
