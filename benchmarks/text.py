@@ -116,7 +116,7 @@ def run(name: str, n_rows: int, n_columns: int, epochs: int) -> None:
 
 
 def main(quick: bool) -> None:
-    n_rows, n_columns, epochs = (4000, 20_000, 3) if quick else (12_000, 100_000, 5)
+    n_rows, n_columns, epochs = (4000, 20_000, 3) if quick else (12_000, 100_000, 3)
     one_thread = dict.fromkeys(
         (
             "OMP_NUM_THREADS",

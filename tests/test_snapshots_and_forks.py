@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
+from sklearn.base import BaseEstimator, ClassifierMixin
 
 from skmcdropout import MCDropoutClassifier, RejectingClassifier
 
@@ -175,8 +176,11 @@ def test_a_fit_of_another_thread_does_not_mix_with_a_rejection(moons):
     expected = classifier.predict(X)
     fitted = classifier.estimator_
 
-    class Refitting:
+    class Refitting(ClassifierMixin, BaseEstimator):
         """Like the classifier, but that another thread fits while it predicts."""
+
+        def __sklearn_is_fitted__(self):
+            return True
 
         def predict(self, rows):
             labels = fitted.predict(rows)

@@ -467,6 +467,6 @@ def test_the_trial_of_an_ordinary_network_is_short():
     """A bound that only a mistake of kind can break: ten times the promise."""
     network = in_line(layers.Dense(30, "relu"), layers.Dropout(0.3), layers.Dense(9))
     MCDropoutClassifier.from_keras(network)
-    begin = time.perf_counter()
+    begin = time.process_time()  # others may use the processor too
     MCDropoutClassifier.from_keras(in_line(layers.Dense(31), layers.Dropout(0.3)))
-    assert time.perf_counter() - begin < 1
+    assert time.process_time() - begin < 1

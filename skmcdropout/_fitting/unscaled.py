@@ -15,7 +15,7 @@ from skmcdropout._utils.sparse_tables import issparse
 #: Distance of the mean row from 0, in root mean square distances of rows from it, from
 #: which on networks learn nothing: every unit is in one linear piece for all rows, and
 #: a step of Adam that fits the rows moves what they share many times as far.
-TOO_FAR = 100.0
+TOO_FAR = 200.0
 
 #: Root mean square distance of rows from their mean, and the same for the root of the
 #: number of features, beyond which real targets are not learned: outputs begin that

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
+from inspect import signature
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
@@ -31,7 +32,7 @@ WITHOUT_DRAWS = ("predictive_entropy", "least_confidence")
 class Judgement(NamedTuple):
     """What a classifier says of rows, and how unsure it is."""
 
-    #: The estimator's own (n_rows, n_classes).
+    #: The estimator's own (n_rows, n_classes), or none at all (n_rows, 0).
     proba: Array
     #: Labels of the largest probability; None if the estimator says others.
     labels: Array | None
@@ -57,6 +58,11 @@ def judge(estimator: Any, X: Any, names: Sequence[str]) -> Judgement:
 
 def _judge_without_draws(estimator: Any, X: Any, names: Sequence[str]) -> Judgement:
     """Predict and measure with a classifier that is no network and holds none."""
+    if _says_itself(estimator):
+        own = {name: estimator.predict_uncertainty(X, name) for name in names}
+        if hasattr(estimator, "predict_proba"):
+            return Judgement(_proba_of(estimator, X), None, own)
+        return Judgement(np.empty((len(own[names[0]]), 0)), None, own)
     for name in names:
         if name not in WITHOUT_DRAWS:
             _check_has_proba(estimator)
@@ -71,6 +77,12 @@ def _judge_without_draws(estimator: Any, X: Any, names: Sequence[str]) -> Judgem
         "least_confidence": 1 - proba.max(axis=1),
     }
     return Judgement(proba, None, measures)
+
+
+def _says_itself(estimator: Any) -> bool:
+    """Whether an estimator of others has measures of its own, by name."""
+    method = getattr(estimator, "predict_uncertainty", None)
+    return method is not None and "measure" in signature(method).parameters
 
 
 def union_of_draws(estimator: Any, X: Any) -> Array:
