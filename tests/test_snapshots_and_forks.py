@@ -182,6 +182,9 @@ def test_a_fit_of_another_thread_does_not_mix_with_a_rejection(moons):
         def __sklearn_is_fitted__(self):
             return True
 
+        def fit(self, rows, labels):
+            return self
+
         def predict(self, rows):
             labels = fitted.predict(rows)
             classifier.threshold_ = -1.0
