@@ -22,6 +22,8 @@ SECTIONS = (
     "defaults",
     "real",
     "regression",
+    "alternatives",
+    "serving",
 )
 
 if __name__ == "__main__":
