@@ -4,7 +4,7 @@ Deep ensembles of five, of plain networks and of Monte-Carlo dropout networks,
 calibrated boosting, Gaussian processes, a Laplace approximation and conformal
 prediction. All have their defaults (but `N_EPOCHS`), standardised features and the same
 splits. Times are processor time, so that other work on the machine does not count.
-Methods whose library is not installed are left out (``pip install mapie laplace-torch``).
+Methods whose library (mapie, laplace-torch) is not installed are left out.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from functools import cache
 from importlib.util import find_spec
 from multiprocessing import get_context
 from typing import Any, NamedTuple
@@ -66,12 +67,16 @@ class Split(NamedTuple):
     seed: int
 
 
+@cache
+def one_process() -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(1, mp_context=get_context("spawn"))
+
+
 def in_process(function: Callable[..., Any], *arguments: Any) -> Any:
     """What it returns in a process without TensorFlow; None without its library."""
     if find_spec("laplace") is None:
         return None
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(function, *arguments).result()
+    return one_process().submit(function, *arguments).result()
 
 
 def varying_noise(n_rows: int) -> Any:
@@ -84,16 +89,16 @@ def varying_noise(n_rows: int) -> Any:
 
 #: Data, rows to train on.
 CLASSES: dict[str, tuple[Any, int]] = {
-    "digits": (datasets.load_digits(return_X_y=True), 600),
-    "breast cancer": (datasets.load_breast_cancer(return_X_y=True), 400),
+    "digits": (datasets.load_digits(return_X_y=True), 400),
+    "breast cancer": (datasets.load_breast_cancer(return_X_y=True), 200),
     "wine": (datasets.load_wine(return_X_y=True), 90),
     "noisy labels": (
         datasets.make_classification(
             2000, 20, n_informative=8, n_classes=3, flip_y=0.2, random_state=0
         ),
-        600,
+        300,
     ),
-    "two moons": (datasets.make_moons(1500, noise=0.3, random_state=0), 300),
+    "two moons": (datasets.make_moons(1500, noise=0.3, random_state=0), 200),
 }
 NUMBERS: dict[str, tuple[Any, int]] = {
     "diabetes": (datasets.load_diabetes(return_X_y=True), 200),

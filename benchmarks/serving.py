@@ -24,11 +24,16 @@ SIZES = {"20-100-2": 100, "20-128-128-2, the default": (128, 128)}
 
 #: What a worker of a service does before and at its first request.
 WORKER = """
-import json, resource, sys, time
-start = time.perf_counter()
+import json, sys, time
 import numpy as np
 import sklearn.pipeline
-report = {"before": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}
+
+def memory():
+    with open("/proc/self/status") as lines:
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
+
+report = {"before": memory()}
+start = time.perf_counter(), time.process_time()
 path = sys.argv[1]
 if path.endswith(".skops"):
     import skops.io
@@ -39,39 +44,42 @@ else:
     import pickle
     with open(path, "rb") as file:
         classifier = pickle.load(file)
-report["loaded"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-report["load"] = time.perf_counter() - start
+report["loaded"] = memory()
+report["load"] = time.perf_counter() - start[0]
+report["load_cpu"] = time.process_time() - start[1]
 row = np.zeros((1, 20), np.float32)
 for name in ("first", "second"):
     start = time.perf_counter()
     classifier.predict_proba(row)
     report[name] = time.perf_counter() - start
-report["row"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-start = time.perf_counter()
-classifier.predict_proba(np.zeros((1000, 20), np.float32))
-report["batch"] = time.perf_counter() - start
-report["rows"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+rows = np.zeros((1000, 20), np.float32)
+for name in ("first_rows", "rows"):
+    start = time.perf_counter()
+    classifier.predict_proba(rows)
+    report[name] = time.perf_counter() - start
+report["after"] = memory()
 print(json.dumps(report))
 """
 
 
 def latencies(classifier: Any, rows: Any, n_calls: int, n_threads: int) -> Any:
-    """Seconds of each call, and calls a second of all threads together."""
+    """Seconds of each call, processor time of each, calls a second of all threads."""
 
-    def calls(thread: int) -> list[float]:
+    def calls(thread: int) -> list[tuple[float, float]]:
         found = []
         for i in range(n_calls // n_threads):
             row = rows[(thread + i) % len(rows)][None]
-            start = time.perf_counter()
+            start = time.perf_counter(), time.thread_time()
             classifier.predict_uncertainty(row)
-            found.append(time.perf_counter() - start)
+            end = time.perf_counter(), time.thread_time()
+            found.append((end[0] - start[0], end[1] - start[1]))
         return found
 
     calls(0)
     with ThreadPoolExecutor(n_threads) as pool:
         start = time.perf_counter()
         found = np.concatenate(list(pool.map(calls, range(n_threads))))
-        return found, len(found) / (time.perf_counter() - start)
+        return *found.T, len(found) / (time.perf_counter() - start)
 
 
 def worker(path: Path) -> dict[str, float]:
@@ -95,11 +103,12 @@ def main(quick: bool) -> None:
     for name, sizes in SIZES.items():
         classifier = MCDropoutClassifier(sizes, epochs=5, random_state=0).fit(X, y)
         for n_threads in (1, 4):
-            found, rate = latencies(classifier, X, n_calls, n_threads)
-            low, high = np.quantile(found, [0.5, 0.99])
-            lines.append([name, n_threads, short(low), short(high), f"{rate:,.0f}"])
+            wall, own, rate = latencies(classifier, X, n_calls, n_threads)
+            found = *np.quantile(wall, [0.5, 0.99]), *np.quantile(own, [0.5, 0.99])
+            lines.append([name, n_threads, *map(short, found), f"{rate:,.0f}"])
     print("One row a call, 100 draws, `predict_uncertainty`:\n")
-    table(["network", "threads", "median", "99 %", "rows a second"], lines)
+    header = ["network", "threads", "median", "99 %"]
+    table([*header, "processor: median", "99 %", "rows a second"], lines)
 
     lines = []
     with tempfile.TemporaryDirectory() as folder:
@@ -114,9 +123,11 @@ def main(quick: bool) -> None:
             size = path.stat().st_size
             reports = [worker(path) for _ in range(2 if quick else 5)]
             best = {k: min(report[k] for report in reports) for k in reports[0]}
-            memory = (f"{best[k] / 1024:.0f}" for k in ("before", "loaded", "rows"))
-            seconds = (short(best[k]) for k in ("load", "first", "second", "batch"))
+            memory = (f"{best[k] / 1024:.0f}" for k in ("before", "loaded", "after"))
+            names = ("load", "load_cpu", "first", "second", "first_rows", "rows")
+            seconds = (short(best[k]) for k in names)
             lines.append([path.suffix, f"{size / 1024:.0f} KB", *seconds, *memory])
-    print("The default network in a new process; memory in MB, the peak so far:\n")
-    header = ["file", "size", "import and load", "first row", "next", "first 1,000"]
-    table([*header, "scikit-learn alone", "loaded", "at work"], lines)
+    print("The default network in a new process; memory in MB (Linux):\n")
+    header = ["file", "size", "import and load", "of it processor", "first row", "next"]
+    header += ["first 1,000 rows", "next", "scikit-learn alone", "loaded", "at work"]
+    table(header, lines)
