@@ -82,6 +82,16 @@ def latencies(classifier: Any, rows: Any, n_calls: int, n_threads: int) -> Any:
         return *found.T, len(found) / (time.perf_counter() - start)
 
 
+def of_block(classifier: Any, rows: Any, n_calls: int) -> float:
+    """Median of the processor time of a call."""
+    found = []
+    for _ in range(n_calls + 1):
+        start = time.process_time()
+        classifier.predict_uncertainty(rows)
+        found.append(time.process_time() - start)
+    return float(np.median(found[1:]))
+
+
 def worker(path: Path) -> dict[str, float]:
     """The report of a new process that loads the file."""
     done = subprocess.run(
@@ -109,6 +119,15 @@ def main(quick: bool) -> None:
     print("One row a call, 100 draws, `predict_uncertainty`:\n")
     header = ["network", "threads", "median", "99 %"]
     table([*header, "processor: median", "99 %", "rows a second"], lines)
+
+    lines = []
+    for n_draws in (10, 30, 100):
+        classifier.set_params(n_samples=n_draws)
+        blocks = (X[:n_rows] for n_rows in (1, 10, 100, 1000))
+        found = (of_block(classifier, block, n_calls // 50) for block in blocks)
+        lines.append([n_draws, *map(short, found)])
+    print("The default network, processor time of a call:\n")
+    table(["draws", "1 row", "10 rows", "100 rows", "1,000 rows"], lines)
 
     lines = []
     with tempfile.TemporaryDirectory() as folder:
