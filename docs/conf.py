@@ -51,8 +51,8 @@ html_title = f"skmcdropout {release}"
 html_theme_options = {
     "navigation_with_keys": False,
     "show_prev_next": True,
-    "navbar_persistent": [],
-    "navbar_end": ["search-button-field", "theme-switcher"],
+    "navbar_persistent": ["search-button-field"],
+    "navbar_end": ["theme-switcher"],
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": ["copyright"],
     "footer_end": [],
