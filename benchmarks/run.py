@@ -24,6 +24,8 @@ SECTIONS = (
     "regression",
     "rejecting",
     "text",
+    "alternatives",
+    "serving",
 )
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ import sys
 sys.path.insert(0, os.path.dirname(__file__))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+import inventories
+
 import skmcdropout
 
 project = "skmcdropout"
@@ -15,9 +17,13 @@ version = release = skmcdropout.__version__
 extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
+    "sphinx.ext.intersphinx",
     "numpydoc",
     "sphinx_gallery.gen_gallery",
+    "sphinx_design",
 ]
+intersphinx_mapping = inventories.mapping()
+intersphinx_timeout = 5
 exclude_patterns = ["_build", "auto_examples/*.ipynb", "auto_examples/*.zip"]
 templates_path = ["_templates"]
 default_role = "py:obj"  # a link where there is something to link to
@@ -45,7 +51,8 @@ html_title = f"skmcdropout {release}"
 html_theme_options = {
     "navigation_with_keys": False,
     "show_prev_next": True,
-    "navbar_persistent": [],
+    "navbar_persistent": ["search-button-field"],
+    "navbar_end": ["theme-switcher"],
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": ["copyright"],
     "footer_end": [],

@@ -3,6 +3,7 @@
 EXAMPLES = [
     "quickstart",
     "regression",
+    "tutorial_mixed_frame",
     "two_moons",
     "gap",
     "rejecting",
