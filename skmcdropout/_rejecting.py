@@ -20,7 +20,13 @@ from sklearn.base import (
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import accuracy_score
 from sklearn.model_selection import check_cv
-from sklearn.utils import check_consistent_length, column_or_1d, get_tags, indexable
+from sklearn.utils import (
+    assert_all_finite,
+    check_consistent_length,
+    column_or_1d,
+    get_tags,
+    indexable,
+)
 from sklearn.utils.metadata_routing import (
     MetadataRouter,
     MethodMapping,
@@ -248,6 +254,11 @@ class RejectingClassifier(
                 f"estimator must be a classifier. Got {self.estimator!r}, a regressor."
             )
         X, y = indexable(X, y)
+        if y is None:
+            raise ValueError(
+                "RejectingClassifier requires y to be passed, but the target y is None."
+            )
+        assert_all_finite(y, input_name="y")
         to_fit, to_split = self._routed(sample_weight, params)
         splits = self._splits(X, y, to_fit, to_split)
         task = MetaFitTask(self, X, y, sample_weight, len(splits) + 1 if splits else 0)
