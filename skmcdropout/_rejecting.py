@@ -220,7 +220,7 @@ class RejectingClassifier(
 
         Parameters
         ----------
-        X : array-like of shape (n_rows, n_features)
+        X : {array-like, sparse matrix} of shape (n_rows, n_features)
             Training data.
         y : array-like of shape (n_rows,)
             Class labels.
@@ -298,7 +298,7 @@ class RejectingClassifier(
 
         Parameters
         ----------
-        X : array-like of shape (n_rows, n_features)
+        X : {array-like, sparse matrix} of shape (n_rows, n_features)
             Rows to predict.
         return_accepted : bool, default=False
             Say as well which rows are accepted. A pipeline passes it on:
@@ -325,7 +325,7 @@ class RejectingClassifier(
 
         Parameters
         ----------
-        X : array-like of shape (n_rows, n_features)
+        X : {array-like, sparse matrix} of shape (n_rows, n_features)
             Rows to predict.
 
         Returns
@@ -346,7 +346,7 @@ class RejectingClassifier(
 
         Parameters
         ----------
-        X : array-like of shape (n_rows, n_features)
+        X : {array-like, sparse matrix} of shape (n_rows, n_features)
             Rows to predict.
         y : array-like of shape (n_rows,)
             True labels.
@@ -379,7 +379,7 @@ class RejectingClassifier(
 
         Parameters
         ----------
-        X : array-like of shape (n_rows, n_features)
+        X : {array-like, sparse matrix} of shape (n_rows, n_features)
             Rows to predict.
 
         Returns
@@ -396,7 +396,7 @@ class RejectingClassifier(
 
         Parameters
         ----------
-        X : array-like of shape (n_rows, n_features)
+        X : {array-like, sparse matrix} of shape (n_rows, n_features)
             Rows to predict.
 
         Returns

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from plain import PLAIN
+from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import (
@@ -15,6 +16,7 @@ from sklearn.model_selection import (
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
+from sklearn.utils import get_tags
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skmcdropout import MCDropoutClassifier, MCDropoutRegressor, RejectingClassifier
@@ -162,3 +164,16 @@ def test_a_regressor_is_refused(blobs):
     rejecting = RejectingClassifier(MCDropoutRegressor(epochs=1), coverage=0.9)
     with pytest.raises(ValueError, match=r"must be a classifier\. Got MCDropoutReg"):
         rejecting.fit(*blobs)
+
+
+def test_sparse_rows_are_rejected_as_dense_ones_are(moons):
+    X, y = moons
+    rejecting = RejectingClassifier(
+        MCDropoutClassifier((8,), epochs=3, random_state=0), coverage=0.7, cv=2
+    )
+    dense, sparse = (clone(rejecting).fit(rows, y) for rows in (X, csr_array(X)))
+    assert_allclose(sparse.threshold_, dense.threshold_, atol=1e-3)
+    assert (sparse.accept(csr_array(X)) == dense.accept(X)).mean() > 0.98
+    assert get_tags(rejecting).input_tags.sparse
+    rejecting.set_params(estimator=MCDropoutClassifier(activation="elu"))
+    assert not get_tags(rejecting).input_tags.sparse
