@@ -432,7 +432,7 @@ def of_sets(quick: bool) -> None:
             return
         lines.append([name, *cells([[*r, 0, 0] for r in found], [3, 2, 3, 2])[:-2]])
     print("Sets of labels for 90 %, of a network of seven tenths of the rows:\n")
-    header = ["table", "own: coverage", "labels", "conformal: coverage", "labels"]
+    header = ["table", "own: in them", "labels", "conformal: in them", "labels"]
     table(header, lines)
 
 
