@@ -115,7 +115,7 @@ search = GridSearchCV(
 for rate, loss in zip(rates, search.cv_results_["mean_test_score"], strict=True):
     print(f"rate {rate:<5} log-loss {-loss:.3f}")
 rate = search.best_params_["mcdropoutclassifier__dropout_rate"]
-pipe.set_params(mcdropoutclassifier__dropout_rate=rate).fit(X, y)
+pipe = pipe.set_params(mcdropoutclassifier__dropout_rate=rate).fit(X, y)
 
 # %%
 # Do the probabilities keep their word?
