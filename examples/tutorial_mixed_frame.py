@@ -186,7 +186,7 @@ left.set(xlabel="predicted probability", ylabel="share repaid", title="Calibrati
 left.legend()
 RiskCoverageDisplay.from_estimator(pipe, X_test, y_test, ax=middle)
 middle.axvline(decided.mean(), color="grey", linewidth=1)
-middle.legend(loc="lower right")
+middle.legend(loc="upper left", bbox_to_anchor=(0, 0.94))
 middle.set_title("Errors among the rows that are decided")
 purposes = by_purpose.sort_values("rows in training", ascending=False)
 right.bar(purposes.index, purposes["mutual_information"])
