@@ -5,8 +5,8 @@ A table from start to end
 Most tables hold numbers beside categories, and gaps. Here such a frame goes all the
 way: columns are prepared, a small search chooses the dropout rate, the probabilities
 are checked, the uncertainty is looked at, and the rows that the network is unsure of
-are left to a person. The frame is of made-up loans, so that nothing is downloaded. Needs
-``pip install pandas``.
+are left to a person. The frame is of made-up loans, so that nothing is downloaded.
+Needs ``pip install pandas``.
 Saves ``tutorial_mixed_frame.png``.
 """
 
