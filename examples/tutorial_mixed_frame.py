@@ -6,6 +6,7 @@ Most tables hold numbers beside categories, and gaps. Here such a frame goes all
 way: columns are prepared, a small search chooses the dropout rate, the probabilities
 are checked, the uncertainty is looked at, and the rows that the network is unsure of
 are left to a person. The frame is of made-up loans, so that nothing is downloaded.
+Needs ``pip install pandas``.
 Saves ``tutorial_mixed_frame.png``.
 """
 
@@ -186,7 +187,7 @@ left.set(xlabel="predicted probability", ylabel="share repaid", title="Calibrati
 left.legend()
 RiskCoverageDisplay.from_estimator(pipe, X_test, y_test, ax=middle)
 middle.axvline(decided.mean(), color="grey", linewidth=1)
-middle.legend(loc="lower right")
+middle.legend(loc="upper left", bbox_to_anchor=(0, 0.94))
 middle.set_title("Errors among the rows that are decided")
 purposes = by_purpose.sort_values("rows in training", ascending=False)
 right.bar(purposes.index, purposes["mutual_information"])

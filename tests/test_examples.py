@@ -20,6 +20,7 @@ NEEDED = {
     "active_learning": "skactiveml",
     "conformal_regression": "mapie",
     "conformal_sets": "mapie",
+    "tutorial_mixed_frame": "pandas",
 }
 
 
