@@ -311,15 +311,11 @@ def test_networks_of_the_users_take_dense_rows():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "check",
-    [
-        estimator_checks.check_estimator_sparse_tag,
-        estimator_checks.check_estimator_sparse_array,
-        estimator_checks.check_estimator_sparse_matrix,
-    ],
-)
-def test_scikit_learn_finds_that_sparse_rows_are_refused_properly(check):
+@pytest.mark.parametrize("what", ["tag", "array", "matrix"])
+def test_scikit_learn_finds_that_sparse_rows_are_refused_properly(what):
+    check = getattr(estimator_checks, f"check_estimator_sparse_{what}", None)
+    if check is None:
+        pytest.skip("this scikit-learn does not check it")
     check("MCDropoutClassifier", quick(optimizer="sgd"))
 
 
