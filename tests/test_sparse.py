@@ -223,7 +223,8 @@ def test_every_form_is_the_same_table(form):
 
 
 def test_sparse_frames_keep_their_names():
-    frame = pd.DataFrame.sparse.from_spmatrix(S, columns=[f"w{i}" for i in range(12)])
+    columns = {f"w{i}": column for i, column in enumerate(S.toarray().T)}
+    frame = pd.DataFrame(columns).astype(pd.SparseDtype("float32", 0.0))
     fitted = quick(epochs=1).fit(frame, Y)
     assert list(fitted.feature_names_in_) == list(frame.columns)
     expected = quick(epochs=1).fit(S, Y).predict_proba(S)
