@@ -228,7 +228,8 @@ def test_sparse_frames_keep_their_names():
     fitted = quick(epochs=1).fit(frame, Y)
     assert list(fitted.feature_names_in_) == list(frame.columns)
     expected = quick(epochs=1).fit(S, Y).predict_proba(S)
-    assert_array_equal(fitted.predict_proba(frame), expected)
+    # scikit-learn 1.6 makes such a frame of the newest pandas dense.
+    assert_allclose(fitted.predict_proba(frame), expected, atol=2e-4)
 
 
 # What is refused
