@@ -28,7 +28,11 @@ from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
-from skmcdropout import MCDropoutClassifier, RejectingClassifier
+from skmcdropout import (
+    MCDropoutClassifier,
+    RejectingClassifier,
+    predict_uncertainty,
+)
 from skmcdropout.metrics import error_detection_auroc, top_label_calibration_error
 from skmcdropout.plotting import RiskCoverageDisplay
 
@@ -137,13 +141,11 @@ proba = pipe.predict_proba(X_test)
 # %%
 # Where is it unsure, and why?
 # ----------------------------
-# The last step is asked, with rows as the steps before hand them on. What only the
-# model does not know (mutual information) is larger where it has seen little: boats are
-# rare.
-rows = pipe[:-1].transform(X_test)
+# `predict_uncertainty` finds the network in the pipeline. What only the model does not
+# know (mutual information) is larger where it has seen little: boats are rare.
 names = ["predictive_entropy", "mutual_information"]
 unsure = pd.DataFrame(
-    classifier.predict_uncertainty(rows, names), columns=names, index=X_test.index
+    predict_uncertainty(pipe, X_test, names), columns=names, index=X_test.index
 )
 by_purpose = unsure.groupby(X_test["purpose"]).mean()
 by_purpose["rows in training"] = X["purpose"].value_counts()
