@@ -239,9 +239,9 @@ def speed_of_predictions() -> None:
     y = X[:, 0]
     floor = floor_flops((784, (300, 100), 1), len(X)) / matrix_product_rate()
     lines = []
-    for noise in ("constant", "varying"):
-        fitted = MCDropoutRegressor((300, 100), noise=noise, epochs=1, random_state=0)
-        fitted.fit(X[:200], y[:200])
+    for noise, rate in product(("constant", "varying"), (0.2, 0.05)):
+        fitted = MCDropoutRegressor((300, 100), noise=noise, dropout_rate=rate)
+        fitted.set_params(epochs=1, random_state=0).fit(X[:200], y[:200])
         predictions = {
             "predict": partial(fitted.predict, X),
             "predict, return_std": partial(fitted.predict, X, return_std=True),
@@ -251,9 +251,9 @@ def speed_of_predictions() -> None:
         for name, predict in predictions.items():
             time_ = seconds(predict)
             of_floor = f"{time_ / floor:.2f}×"
-            lines.append([f"{name}, {noise} noise", short(time_), of_floor])
+            lines.append([f"{name}, {noise} noise, {rate}", short(time_), of_floor])
     print(f"784-300-100-1, {len(X):,} rows, {N_DRAWS} draws; floor {short(floor)}:\n")
-    table(["prediction", "time", "of the floor"], lines)
+    table(["prediction, noise, dropout rate", "time", "of the floor"], lines)
 
 
 def speed_of_fits(quick: bool) -> None:
