@@ -23,7 +23,7 @@ from skmcdropout._utils.private import (
     StrOptions,
     fit_context,
 )
-from skmcdropout._validation import BLOCK_VALUES, check_rows, n_rows, select_rows
+from skmcdropout._validation import check_rows, row_blocks, select_rows
 from skmcdropout.uncertainty import check_measures, from_summary
 
 if TYPE_CHECKING:
@@ -670,7 +670,5 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
         snapshot = copy.copy(self)
         data = check_rows(snapshot, X)
         n_values = max(int(snapshot.n_samples), 1) * len(snapshot.classes_)
-        n_block = max(1, BLOCK_VALUES // n_values)
-        for start in range(0, n_rows(data), n_block):
-            rows = select_rows(data, slice(start, start + n_block))
-            yield snapshot._draw_checked(rows, "draws")[0]
+        for rows in row_blocks(data, n_values):
+            yield snapshot._draw_checked(select_rows(data, rows), "draws")[0]

@@ -20,11 +20,11 @@ from skmcdropout._utils import gaussian_mixture
 from skmcdropout._utils.forks import check_process
 from skmcdropout._utils.private import StrOptions, fit_context
 from skmcdropout._validation import (
-    BLOCK_VALUES,
     check_levels,
     check_rows,
     check_targets,
     n_rows,
+    row_blocks,
     select_rows,
 )
 from skmcdropout.uncertainty import REGRESSION_MEASURES, check_measures
@@ -764,11 +764,8 @@ class MCDropoutRegressor(RegressorMixin, MCDropoutBase):
 
     def _mixtures(self, data: Rows) -> Iterator[tuple[slice, Doubles, Doubles]]:
         """Some rows at a time, with means and standard deviations of all draws."""
-        outputs = self._outputs
         n_draws = max(int(self.n_samples), 1)
-        n_block = max(1, BLOCK_VALUES // (n_draws * outputs.n_values))
-        for start in range(0, n_rows(data), n_block):
-            rows = slice(start, start + n_block)
+        for rows in row_blocks(data, n_draws * self._outputs.n_values):
             yield rows, *self._mixture(select_rows(data, rows))
 
     def _mixture(self, data: Rows) -> tuple[Doubles, Doubles]:

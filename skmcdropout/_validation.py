@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -187,6 +187,13 @@ def check_levels(levels: Any, name: str) -> NDArray[np.float64]:
             f"{name} must hold numbers in the range (0, 1). Got {value!r} instead."
         )
     return numbers
+
+
+def row_blocks(X: Rows, row_values: int) -> Iterator[slice]:
+    """Slices of as many rows at a time as hold about `BLOCK_VALUES` values of draws."""
+    n_block = max(1, BLOCK_VALUES // row_values)
+    for start in range(0, n_rows(X), n_block):
+        yield slice(start, start + n_block)
 
 
 def n_rows(X: Rows) -> int:

@@ -329,7 +329,7 @@ def test_few_draws_are_in_memory_at_once(n_drawn, monkeypatch):
     at_once = predict_uncertainty(estimator, X, MEASURES)
     assert max(np.prod(shape) for shape in n_drawn) == 10 * 90 * 3
     n_drawn.clear()
-    monkeypatch.setattr("skmcdropout._classifier.BLOCK_VALUES", 10 * 3 * 20)
+    monkeypatch.setattr("skmcdropout._validation.BLOCK_VALUES", 10 * 3 * 20)
     in_blocks = predict_uncertainty(estimator, X, MEASURES)
     assert_allclose(in_blocks, at_once, atol=1e-5)
     assert max(np.prod(shape) for shape in n_drawn) == 10 * 20 * 3

@@ -150,7 +150,7 @@ def test_few_draws_of_values_are_in_memory_at_once(n_drawn, monkeypatch):
     score = make_distribution_scorer()
     at_once = score(estimator, X_REG, Y_REG)
     n_drawn.clear()
-    where = "skmcdropout._meta_estimators.regressors.BLOCK_VALUES"
+    where = "skmcdropout._validation.BLOCK_VALUES"
     monkeypatch.setattr(where, 1000)
     assert_allclose(score(estimator, X_REG, Y_REG), at_once, rtol=1e-6)
     # Of 40 draws, as half of the vote is one network's: at most 25 rows.

@@ -224,7 +224,7 @@ def test_rows_are_reduced_a_block_at_a_time(fitted, monkeypatch):
         fitted.predict_interval(X),
         fitted.predict_log_density(X, Y),
     )
-    monkeypatch.setattr("skmcdropout._regressor.BLOCK_VALUES", 2000)
+    monkeypatch.setattr("skmcdropout._validation.BLOCK_VALUES", 2000)
     got = fitted.predict_interval(X), fitted.predict_log_density(X, Y)
     for ours, theirs in zip(got, expected, strict=True):
         assert_allclose(ours, theirs, rtol=1e-4)

@@ -216,19 +216,24 @@ MCDropoutClassifier((4,), epochs=1, random_state=0).fit(X, y).predict(X)
 """
 
 
-def lines_on_stderr(code, level=None):
-    """By severity, as a process writes them that sets this level or none."""
+def process(code, level=None):
+    """What a process did whose environment sets this level for TensorFlow or none."""
     name = "TF_CPP_MIN_LOG_LEVEL"
     environ = {n: value for n, value in os.environ.items() if n != name}
     if level is not None:
         environ[name] = level
-    done = subprocess.run(
+    return subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,
         text=True,
         check=True,
         env=environ,
     )
+
+
+def lines_on_stderr(code, level=None):
+    """By severity."""
+    done = process(code, level)
     found = [TENSORFLOW_LINE.match(line) for line in done.stderr.splitlines()]
     return Counter(line[1] if line else "other" for line in found)
 
@@ -257,13 +262,4 @@ def test_what_tensorflow_writes_is_the_users_to_set(before, expected):
         f"import os, sys; {before or 'pass'}; import skmcdropout; "
         "print(os.environ.get('TF_CPP_MIN_LOG_LEVEL'))"
     )
-    environ = dict(os.environ)
-    environ.pop("TF_CPP_MIN_LOG_LEVEL", None)
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        check=True,
-        env=environ,
-    )
-    assert done.stdout.split() == [expected]
+    assert process(code).stdout.split() == [expected]

@@ -15,10 +15,13 @@ from sklearn.base import is_classifier
 from skmcdropout._classifier import MCDropoutClassifier
 from skmcdropout._meta_estimators.parts import (
     Change,
+    Part,
+    changed,
     has_network,
     innermost,
     leaves,
     parts_of,
+    pooled,
     repeats,
 )
 from skmcdropout.uncertainty import check_measures, from_summary
@@ -94,7 +97,7 @@ def union_of_draws(estimator: Any, X: Any) -> Array:
             drawn = leaf.estimator.sample_proba(leaf.rows)
         else:
             drawn = _proba_of(leaf.estimator, leaf.rows)[None]
-        draws.append(_changed(drawn, leaf.changes))
+        draws.append(changed(drawn, leaf.changes))
         shares.append(leaf.share)
     if len(draws) == 1:
         return draws[0]
@@ -115,7 +118,7 @@ def mean_proba(estimator: Any, X: Any, n_samples: int) -> Array:
         for part in parts:
             proba = mean_proba(part.estimator, part.rows(X), n_samples)
             change = (part.change,) if part.change else ()
-            weighted.append(float(part.share) * _changed(proba, change))
+            weighted.append(float(part.share) * changed(proba, change))
         return np.sum(weighted, axis=0)
     if isinstance(estimator, MCDropoutClassifier):
         estimator = copy.copy(estimator).set_params(n_samples=n_samples)
@@ -178,36 +181,26 @@ def _tally(estimator: Any, X: Any, changes: tuple[Change, ...] = ()) -> _Tally:
     if not parts:
         blocks = [_tally_of(draws, changes) for draws in _blocks(estimator, X)]
         return _Tally(*map(np.concatenate, zip(*blocks, strict=True)))
-    union, weight = None, 0.0
-    for part in parts:
-        own_change = (part.change,) if part.change else ()
-        tally = _tally(part.estimator, part.rows(X), own_change + changes)
-        tally = tally._replace(own=_changed(tally.own, own_change))
-        weight += float(part.share)
-        union = tally if union is None else _merged(union, tally, part.share / weight)
-    assert union is not None
-    return union
+    return pooled(
+        ((part.share, _tally_of_part(part, X, changes)) for part in parts), "variance"
+    )
+
+
+def _tally_of_part(part: Part, X: Any, changes: tuple[Change, ...]) -> _Tally:
+    own_change = (part.change,) if part.change else ()
+    tally = _tally(part.estimator, part.rows(X), own_change + changes)
+    return tally._replace(own=changed(tally.own, own_change))
 
 
 def _tally_of(draws: Array, changes: tuple[Change, ...]) -> _Tally:
     """Tally draws (n_draws, n_rows, n_classes)."""
     p = draws.astype(np.float64)
     own = p.mean(axis=0)
-    p = _changed(p, changes)
+    p = changed(p, changes)
     chosen = p.argmax(axis=2)
     votes = np.stack([(chosen == c).mean(axis=0) for c in range(p.shape[2])], axis=1)
     entropy = entr(p).sum(axis=2).mean(axis=0)
     return _Tally(own, p.mean(axis=0), p.var(axis=0), votes, entropy)
-
-
-def _merged(one: _Tally, other: _Tally, share: Any) -> _Tally:
-    """Of both together, of which the other makes up a share."""
-    share = float(share)
-    means = _Tally(
-        *((1 - share) * a + share * b for a, b in zip(one, other, strict=True))
-    )
-    between = share * (1 - share) * np.square(one.mean - other.mean)
-    return means._replace(variance=means.variance + between)
 
 
 def _blocks(estimator: Any, X: Any) -> Iterator[Array]:
@@ -215,9 +208,3 @@ def _blocks(estimator: Any, X: Any) -> Iterator[Array]:
     if isinstance(estimator, MCDropoutClassifier):
         return estimator._draws_in_blocks(X)
     return iter([_proba_of(estimator, X)[None]])
-
-
-def _changed(proba: Array, changes: tuple[Change, ...]) -> Array:
-    for change in changes:
-        proba = change(proba)
-    return proba

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
 from functools import singledispatch
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from skmcdropout._base import MCDropoutBase
 
 Array = NDArray[Any]
+#: A named tuple of arrays.
+Moments = TypeVar("Moments", bound=Any)
 Change = Callable[[Array], Array]
 
 #: Transformers of targets that multiply and add, so that standard deviations follow.
@@ -119,6 +121,33 @@ def innermost(estimator: Any, X: Any) -> tuple[Any, Any, bool]:
         keeps_labels &= part.keeps_labels
         estimator, X = part.estimator, part.rows(X)
     return copy.copy(estimator), X, keeps_labels
+
+
+def changed(values: Array, changes: Sequence[Change]) -> Array:
+    """What changes, the first first, make of predictions."""
+    for change in changes:
+        values = change(values)
+    return values
+
+
+def pooled(members: Iterable[tuple[Any, Moments]], variance: str) -> Moments:
+    """Weighted means of the fields of named tuples, given with their shares.
+
+    They have a `mean`, whose spread between members is added to the field `variance`.
+    """
+    union, weight = None, 0.0
+    for share, found in members:
+        weight += float(share)
+        if union is None:
+            union = found
+            continue
+        of_all = float(share / weight)
+        between = of_all * (1 - of_all) * np.square(union.mean - found.mean)
+        pairs = zip(union, found, strict=True)
+        union = type(found)(*((1 - of_all) * a + of_all * b for a, b in pairs))
+        union = union._replace(**{variance: getattr(union, variance) + between})
+    assert union is not None
+    return union
 
 
 def repeats(shares: Sequence[Fraction], n_draws: Sequence[int]) -> list[int]:

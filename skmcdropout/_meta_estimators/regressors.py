@@ -10,14 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import is_regressor
 
-from skmcdropout._meta_estimators.parts import Leaf, innermost, leaves, repeats
+from skmcdropout._meta_estimators.parts import (
+    Leaf,
+    changed,
+    innermost,
+    leaves,
+    pooled,
+    repeats,
+)
 from skmcdropout._regressor import MCDropoutRegressor
 from skmcdropout._utils import gaussian_mixture
 from skmcdropout._validation import (
-    BLOCK_VALUES,
     check_levels,
     check_rows,
-    n_rows,
+    row_blocks,
     select_rows,
 )
 
@@ -42,25 +48,14 @@ class Moments(NamedTuple):
 
 def moments(estimator: Any, X: Any) -> Moments:
     """Mean and variances of the draws of all networks, with any weights."""
-    union, weight = None, 0.0
-    for leaf in _networks(estimator, X):
-        mean, (epistemic, aleatoric) = leaf.estimator._moments(leaf.rows)
-        square = np.square(leaf.scale)
-        found = Moments(_changed(mean, leaf), epistemic * square, aleatoric * square)
-        weight += float(leaf.share)
-        union = found if union is None else _merged(union, found, leaf.share / weight)
-    assert union is not None
-    return union
+    members = ((leaf.share, _moments(leaf)) for leaf in _networks(estimator, X))
+    return pooled(members, "epistemic")
 
 
-def _merged(one: Moments, other: Moments, share: Any) -> Moments:
-    """Of both together, of which the other makes up a share."""
-    share = float(share)
-    means = Moments(
-        *((1 - share) * a + share * b for a, b in zip(one, other, strict=True))
-    )
-    between = share * (1 - share) * np.square(one.mean - other.mean)
-    return means._replace(epistemic=means.epistemic + between)
+def _moments(leaf: Leaf) -> Moments:
+    mean, (epistemic, aleatoric) = leaf.estimator._moments(leaf.rows)
+    square = np.square(leaf.scale)
+    return Moments(changed(mean, leaf.changes), epistemic * square, aleatoric * square)
 
 
 def union_of_draws(estimator: Any, X: Any) -> tuple[Doubles, Doubles]:
@@ -85,14 +80,12 @@ def mixtures(estimator: Any, X: Any) -> Iterator[tuple[slice, Doubles, Doubles]]
         count * n * leaf.estimator._outputs.n_values
         for count, n, leaf in zip(counts, n_draws, members, strict=True)
     )
-    n_block = max(1, BLOCK_VALUES // n_values)
-    for start in range(0, n_rows(members[0].rows), n_block):
-        rows = slice(start, start + n_block)
+    for rows in row_blocks(members[0].rows, n_values):
         drawn = []
         for leaf, n, count in zip(members, n_draws, counts, strict=True):
             means, stds = leaf.estimator._mixture(select_rows(leaf.rows, rows))
             n_same = count * n // len(means)  # one draw, where nothing is sampled
-            both = _changed(means, leaf), stds * leaf.scale
+            both = changed(means, leaf.changes), stds * leaf.scale
             drawn.append([np.repeat(values, n_same, axis=0) for values in both])
         means, stds = (np.concatenate(values) for values in zip(*drawn, strict=True))
         yield rows, means, stds
@@ -156,9 +149,3 @@ def _networks(estimator: Any, X: Any) -> Iterator[Leaf]:
                 f"ones. Got {leaf.estimator!r}{within}."
             )
         yield leaf
-
-
-def _changed(values: Doubles, leaf: Leaf) -> Doubles:
-    for change in leaf.changes:
-        values = change(values)
-    return values
