@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 
 sys.path.insert(0, os.path.dirname(__file__))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -9,6 +10,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import inventories
 
 import skmcdropout
+
+# What examples use, and what they use in turn, is not about to go.
+warnings.filterwarnings("error", category=FutureWarning)
 
 project = "skmcdropout"
 author = copyright = "The skmcdropout developers"

@@ -6,6 +6,11 @@ import sys
 from skmcdropout import metrics, uncertainty
 from skmcdropout._classifier import MCDropoutClassifier
 from skmcdropout._meta_estimators.cross_val import cross_val_uncertainty
+from skmcdropout._meta_estimators.distributions import (
+    predict_interval,
+    predict_log_density,
+    predict_quantiles,
+)
 from skmcdropout._meta_estimators.functions import (
     predict_uncertainty,
     sample_predictions,
@@ -22,6 +27,9 @@ __all__ = [
     "__version__",
     "cross_val_uncertainty",
     "metrics",
+    "predict_interval",
+    "predict_log_density",
+    "predict_quantiles",
     "predict_uncertainty",
     "sample_predictions",
     "sample_proba",

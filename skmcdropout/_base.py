@@ -11,17 +11,18 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from skmcdropout._fitting.callbacks import CallbackSupportMixin, FitTask
-from skmcdropout._fitting.sizes import AutoSizes, length, n_epochs
+from skmcdropout._fitting.sizes import AutoSizes
 from skmcdropout._networks.activations import DIFFERENTIATED
 from skmcdropout._parameters import NetworkParameters
-from skmcdropout._utils.arrays import Floats
 from skmcdropout._utils.checksum import ChecksumMixin
 from skmcdropout._utils.forks import check_process
 from skmcdropout._utils.private import validate_parameter_constraints
+from skmcdropout._utils.set_later import described, warn_if_set_later
 from skmcdropout._validation import (
     check_numbers,
     check_rows,
     check_training_data,
+    check_validation_data,
 )
 
 if TYPE_CHECKING:
@@ -62,12 +63,12 @@ class MCDropoutBase(CallbackSupportMixin, ChecksumMixin, NetworkParameters):
 
         return is_plain_adam(self.optimizer)
 
-    def _draw(self, X: ArrayLike, wanted: Wanted) -> tuple[Floats, ...]:
+    def _draw(self, X: ArrayLike, wanted: Wanted) -> tuple[NDArray[Any], ...]:
         check_is_fitted(self)
         snapshot = copy.copy(self)
         return snapshot._draw_checked(check_rows(snapshot, X), wanted)
 
-    def _draw_checked(self, data: Rows, wanted: Wanted) -> tuple[Floats, ...]:
+    def _draw_checked(self, data: Rows, wanted: Wanted) -> tuple[NDArray[Any], ...]:
         check_process()
         asked = {"n_samples": self.n_samples, "sampling": self.sampling}
         validate_parameter_constraints(
@@ -75,6 +76,7 @@ class MCDropoutBase(CallbackSupportMixin, ChecksumMixin, NetworkParameters):
             asked,
             caller_name=type(self).__name__,
         )
+        warn_if_set_later(self, vars(self).get("_described", {}), self._sampler)
         drawn = self._sampler.draw(
             data,
             int(self.n_samples),
@@ -85,11 +87,15 @@ class MCDropoutBase(CallbackSupportMixin, ChecksumMixin, NetworkParameters):
         check_numbers(drawn, 1 if wanted == "draws" else 0, self._drawn)
         return drawn
 
-    def _fit(self: Self, X: Any, y: Any, sample_weight: Any) -> Self:
-        """Train a candidate from the start, or with `warm_start` on; become it."""
+    def _fit(
+        self: Self, X: Any, y: Any, sample_weight: Any, validation: tuple[Any, Any, Any]
+    ) -> Self:
+        """Train a candidate from the start, or with `warm_start` on; become it.
+
+        `validation` holds rows, labels and weights of a validation set, or None each.
+        """
         check_process()
-        planned = n_epochs(self.epochs, length(y), self._auto_sizes)
-        task = FitTask(self, X, y, sample_weight, planned)
+        task = FitTask(self, X, y, sample_weight)
         before = self._fitted_state() if self.warm_start else None
         candidate = copy.copy(self)
         candidate._forget_features()
@@ -97,7 +103,11 @@ class MCDropoutBase(CallbackSupportMixin, ChecksumMixin, NetworkParameters):
             candidate, X, y, sample_weight, reset=True
         )
         labels = candidate._labels_to_fit(values, weights is not None, before)
-        candidate._train(data, labels, weights, before, task)
+        checked, held = check_validation_data(candidate, *validation), None
+        if checked is not None:
+            X_val, y_val, weights_val = checked
+            held = X_val, candidate._labels_to_validate(y_val, labels), weights_val
+        candidate._train(data, labels, weights, before, task, held=held)
         return self._commit(candidate, task)
 
     def _partial_fit(
@@ -108,7 +118,7 @@ class MCDropoutBase(CallbackSupportMixin, ChecksumMixin, NetworkParameters):
         classes: Any = None,
     ) -> Self:
         """Train a candidate for an epoch and become it."""
-        task = FitTask(self, X, y, sample_weight, n_epochs=1)
+        task = FitTask(self, X, y, sample_weight)
         before = self._fitted_state()
         candidate = copy.copy(self)
         candidate._announce(classes, before)
@@ -132,6 +142,10 @@ class MCDropoutBase(CallbackSupportMixin, ChecksumMixin, NetworkParameters):
         """Checked labels of a fit, which may go on from another."""
 
     @abc.abstractmethod
+    def _labels_to_validate(self, y: NDArray[Any], labels: Labels) -> Labels:
+        """Checked labels of a validation set, beside those of the training set."""
+
+    @abc.abstractmethod
     def _labels_to_go_on(self, y: NDArray[Any], before: FittedState | None) -> Labels:
         """Checked labels of a call of `partial_fit`."""
 
@@ -143,12 +157,15 @@ class MCDropoutBase(CallbackSupportMixin, ChecksumMixin, NetworkParameters):
         before: FittedState | None,
         task: FitTask,
         one_epoch: bool = False,
+        held: tuple[Rows, Labels, NDArray[np.float64] | None] | None = None,
     ) -> None:
-        """Fit on checked rows."""
+        """Fit on checked rows, with those of a validation set if `held` has any."""
         from skmcdropout._fitting.fit import fit_network
-        from skmcdropout._fitting.labels import LabelledRows
+        from skmcdropout._fitting.labelled_rows import LabelledRows
 
         data = LabelledRows(X, labels, weights)
+        if held is not None:
+            data = data.with_validation(*held)
         fitted = fit_network(
             self, data, before, task, self._attributes_after, one_epoch=one_epoch
         )
@@ -166,6 +183,7 @@ class MCDropoutBase(CallbackSupportMixin, ChecksumMixin, NetworkParameters):
         self._sampler = Sampler(
             self._spec, weights, fitted.seeds.masks, True, fitted.compiled
         )
+        self._described = described(self)
         if fitted.spec.n_features_varies:
             self._forget_features()
 
@@ -200,7 +218,7 @@ class MCDropoutBase(CallbackSupportMixin, ChecksumMixin, NetworkParameters):
     def _commit(self: Self, candidate: Self, task: FitTask) -> Self:
         """Take all attributes of a fitted candidate, at one stroke."""
         before = self.__dict__
-        self.__dict__ = candidate.__dict__
+        self.__dict__ = {**candidate.__dict__, **task.noted}
         try:
             task.end()
         except BaseException:

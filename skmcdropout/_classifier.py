@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from numbers import Real
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -103,20 +104,23 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
     temperature : float or "auto", default="auto"
         What the logits of each draw are divided by after training, in (0, inf): more
         than 1 makes probabilities less extreme, 1 leaves them [5]_. "auto" lets `fit`
-        find the most probable one on rows that it did not train on, see Notes; going
-        on (`warm_start`, `partial_fit`) keeps the one there is, or 1. Not for `model`.
+        find the most probable one on rows that it did not train on (`X_val`, where
+        `fit` is given one), see Notes; going on (`warm_start`, `partial_fit`) keeps the
+        one there is, or 1. Not for `model`.
     early_stopping : bool, default=False
-        Hold out a stratified `validation_fraction`, stop `fit` when its log-loss has
-        not improved for `n_iter_no_change` epochs and restore the best weights. Rows
-        and classes weigh as they do in training. Where the lowest log-loss is reached
-        again, to within 1e-4, the training loss decides what is better.
+        Hold out a stratified `validation_fraction` (or look at `X_val`, where `fit` is
+        given one), stop `fit` when its log-loss has not improved for `n_iter_no_change`
+        epochs and restore the best weights. Rows and classes weigh as they do in
+        training. Where the lowest log-loss is reached again, to within 1e-4, the
+        training loss decides what is better.
     validation_fraction : float, default=0.1
         Share of the training data held out for early stopping.
     n_iter_no_change : int, default=10
         Epochs without improvement that early stopping waits for.
     class_weight : dict, "balanced" or None, default=None
-        Weight of each class, by label (1 where a label is missing), or "balanced":
-        the same total weight for every class.
+        Weight of each class, by label (1 where a label is missing; labels not
+        of y are ignored, but not all of them), or "balanced": the same total
+        weight for every class.
     callbacks : keras.callbacks.Callback or list of them, default=None
         Called while training, as by Keras. With ones that watch batches, training
         returns to Python after each. Those of scikit-learn (1.9 or newer), like its
@@ -157,7 +161,8 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
         these.)
     history_ : dict of list of float
         "loss" of each epoch, and "val_loss" and "val_accuracy" of those that were
-        trained with early stopping; and the metrics that a `model` is compiled with.
+        trained with early stopping or a validation set; and the metrics that a `model`
+        is compiled with.
     n_iter_ : int
         Epochs trained.
     temperature_ : float
@@ -173,7 +178,8 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
     -----
     Each draw is one thinned network, applied to all rows: a prediction does not depend
     on which rows share a call, their order or the chunks they are computed in, but for
-    the last digit of single precision. All predictions are float32.
+    the last digit of single precision. Probabilities are float64: networks compute in
+    single precision, and each row is divided by its sum in double.
 
     Threads may share an estimator: each call of a method that predicts takes a snapshot
     of it, so that its result is that of one fit, whatever another thread fits
@@ -198,7 +204,8 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
     more, a tenth, 2,000 at most, are held out of training for it; with fewer, fifths
     are held out of up to three networks like the one that is fitted, which are trained
     for this alone, until 100 rows were. With `early_stopping` the validation rows are
-    looked at. Repeated rows are rows like all others to this split.
+    looked at, and with a validation set of one's own that. Repeated rows are rows like
+    all others to this split.
 
     With `model` the network is the user's. The function is called in `fit` with the
     parameters it has: `meta`, a dict of `n_features_in_`, `n_classes_`, `X_shape_`,
@@ -206,12 +213,15 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
     what is set as ``model__name``. Keras's default initializers are seeded from
     `random_state` meanwhile. The network ends in a softmax, in logits or, for two
     classes, in a single sigmoid or logit, which is read from its last activation. A
-    network that is compiled is trained with its own optimizer and loss, any other by
-    cross-entropy. Rows may have any shape; a network
-    of several inputs takes a dict of arrays, by the names of the inputs, or a table
-    with the values of one input after the other. What draws: Dropout, SpatialDropout,
-    GaussianDropout, AlphaDropout, GaussianNoise, layers derived from them, and dropout
-    in recurrent and attention layers. One draw holds one mask for each of them (a
+    network that is compiled is trained with its own optimizer and loss, which is shown
+    what Keras's `fit` would show it: codes of classes, but for Keras's own losses of
+    distributions one-hot rows. Any other is trained by cross-entropy. Rows may have any
+    shape; a network of several inputs takes a dict of arrays, by the names of the
+    inputs, a list of them in their order (one that can be a list of rows, as long as y
+    and of arrays of one shape, is that), or a table with the values of one input after
+    the other. What draws: Dropout, SpatialDropout, GaussianDropout, AlphaDropout,
+    GaussianNoise, layers derived from them, and dropout in recurrent and attention
+    layers. One draw holds one mask for each of them (a
     recurrent layer's is the same at all steps), and all other layers are in inference
     mode. What comes before the first of them is computed once, but in networks whose
     layers branch, for each group of draws; a model with a `call` of its own is computed
@@ -405,7 +415,13 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(
-        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        X_val: ArrayLike | None = None,
+        y_val: ArrayLike | None = None,
+        sample_weight_val: ArrayLike | None = None,
     ) -> MCDropoutClassifier:
         """Train the network.
 
@@ -413,13 +429,25 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
         ----------
         X : {array-like, sparse matrix} of shape (n_rows, n_features)
             Training data. Scaled features train best (`StandardScaler`). With `model`
-            the shape is (n_rows, ...), or `X` is a dict of such arrays, and not sparse;
-            see Notes of the class.
+            the shape is (n_rows, ...), or `X` is a dict or list of such arrays, and not
+            sparse; see Notes of the class.
         y : array-like of shape (n_rows,)
             Class labels: integers, strings or booleans.
         sample_weight : array-like of shape (n_rows,), default=None
             Non-negative weights. Integers are the same as repeated rows, and zero the
             same as no row, to the last bit; see Notes of the class.
+        X_val : {array-like, sparse matrix} of shape (n_validation_rows, n_features), \
+                default=None
+            Rows of a validation set of one's own, like `X`: of other groups, or of a
+            later time. Nothing is then held out of `X`. Its loss is in `history_` as
+            "val_loss"; with `early_stopping` that decides when to stop, and the
+            temperature is found on it. It comes in the form of `X`: a table, a dict or
+            a list.
+        y_val : array-like of shape (n_validation_rows,), default=None
+            Its labels, each of them one of `y`.
+        sample_weight_val : array-like of shape (n_validation_rows,), default=None
+            Its weights, as `sample_weight`. "balanced" classes weigh as among the
+            training data.
 
         Returns
         -------
@@ -429,15 +457,17 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
         Raises
         ------
         ValueError
-            If the data or weights can't be used, if `model` builds a network that can't
-            be drawn from, or if the loss becomes NaN or infinite.
+            If the data or weights can't be used, if only one of `X_val` and `y_val` is
+            given, if `y_val` holds a class that is not in `y`, if `model` builds a
+            network that can't be drawn from, or if the loss becomes NaN or infinite.
 
         Warns
         -----
         UserWarning
             If the features are so unscaled that next to nothing will be learned.
         """
-        return self._fit(X, y, sample_weight)
+        validation = X_val, y_val, sample_weight_val
+        return self._fit(X, y, sample_weight, validation)
 
     @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(
@@ -525,6 +555,15 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
         self.classes_ = classes
         return ClassLabels(codes, classes)
 
+    def _labels_to_validate(self, y: NDArray[Any], labels: Any) -> ClassLabels:
+        unknown = np.setdiff1d(y, labels.classes)
+        if len(unknown):
+            raise ValueError(
+                "y_val must hold classes of y alone, which are "
+                f"{labels.classes.tolist()}. Got also {unknown.tolist()}."
+            )
+        return replace(labels, codes=np.searchsorted(labels.classes, y))
+
     def _labels_to_go_on(
         self, y: NDArray[Any], before: FittedState | None
     ) -> ClassLabels:
@@ -560,7 +599,7 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
         classes = snapshot.classes_
         return classes[snapshot.predict_proba(X).argmax(axis=1)]
 
-    def predict_proba(self, X: ArrayLike) -> NDArray[np.float32]:
+    def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
         """Predict class probabilities: the mean over the Monte-Carlo draws.
 
         Parameters
@@ -571,11 +610,11 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
         Returns
         -------
         proba : ndarray of shape (n_rows, n_classes)
-            In [0, 1], float32, classes in the order of `classes_`.
+            In [0, 1], float64, with a sum of 1, classes in the order of `classes_`.
         """
         return self._draw(X, "mean")[0]
 
-    def predict_log_proba(self, X: ArrayLike) -> NDArray[np.float32]:
+    def predict_log_proba(self, X: ArrayLike) -> NDArray[np.float64]:
         """Predict logarithms of class probabilities.
 
         Parameters
@@ -591,7 +630,7 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
         with np.errstate(divide="ignore"):
             return np.log(self.predict_proba(X))
 
-    def sample_proba(self, X: ArrayLike) -> NDArray[np.float32]:
+    def sample_proba(self, X: ArrayLike) -> NDArray[np.float64]:
         """Predict with each draw by itself.
 
         Parameters
@@ -607,11 +646,12 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
         """
         snapshot = copy.copy(self)
         draws = snapshot._draw(X, "draws")[0]
-        return np.repeat(draws, max(snapshot.n_samples, 1) // len(draws), axis=0)
+        n_same = max(int(snapshot.n_samples), 1) // len(draws)
+        return draws if n_same == 1 else np.repeat(draws, n_same, axis=0)
 
     def predict_uncertainty(
         self, X: ArrayLike, measure: str | Sequence[str] = "predictive_entropy"
-    ) -> NDArray[np.float32]:
+    ) -> NDArray[np.floating]:
         """Say how unsure each prediction is; higher = less certain.
 
         Parameters
@@ -664,7 +704,14 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
             return measures[measure]
         return np.column_stack([measures[name] for name in names])
 
-    def _draws_in_blocks(self, X: ArrayLike) -> Iterator[NDArray[np.float32]]:
+    def _draw_checked(self, data: Any, wanted: Any) -> tuple[NDArray[Any], ...]:
+        """What is wanted of draws, the probabilities first and in double precision."""
+        proba, *others = super()._draw_checked(data, wanted)
+        doubles = proba.astype(np.float64)
+        doubles /= doubles.sum(axis=-1, keepdims=True)
+        return doubles, *others
+
+    def _draws_in_blocks(self, X: ArrayLike) -> Iterator[NDArray[np.float64]]:
         """Draws of some rows at a time, (n_draws, n_rows_of_block, n_classes)."""
         check_is_fitted(self)
         snapshot = copy.copy(self)

@@ -11,7 +11,8 @@ from sklearn.base import clone
 from sklearn.utils.parallel import Parallel, delayed
 
 from skmcdropout._fitting.callbacks import fit_within
-from skmcdropout._utils.private import params_of_rows, rows_of
+from skmcdropout._utils.private import params_of_rows
+from skmcdropout._validation import is_of_validation_set, one_of_each_row, rows_of
 from skmcdropout.metrics._scorers import judged
 
 
@@ -45,6 +46,13 @@ def judge_held_out(
     return HeldOut(*map(np.concatenate, zip(*parts, strict=True)))
 
 
+def _params_of_rows(X: Any, params: dict[str, Any], rows: Any) -> dict[str, Any]:
+    """Parameters of `fit` for some rows of X; a validation set stays whole."""
+    whole = {name: params[name] for name in params if is_of_validation_set(name)}
+    split = {name: params[name] for name in params if name not in whole}
+    return params_of_rows(X, split, rows) | whole
+
+
 def _fit_and_judge(
     estimator: Any,
     X: Any,
@@ -62,7 +70,7 @@ def _fit_and_judge(
         estimator,
         rows_of(X, train),
         rows_of(y, train),
-        params_of_rows(X, params, train),
+        _params_of_rows(one_of_each_row(X), params, train),
     )
     rows = np.asarray(held)
     rows = np.flatnonzero(rows) if rows.dtype == bool else rows

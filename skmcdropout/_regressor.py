@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -23,6 +24,7 @@ from skmcdropout._validation import (
     check_levels,
     check_rows,
     check_targets,
+    levels_of_interval,
     n_rows,
     row_blocks,
     select_rows,
@@ -119,7 +121,8 @@ class MCDropoutRegressor(RegressorMixin, MCDropoutBase):
         as with constant noise, by the squared error, so that rows that are hard to
         predict are not given up as noisy [5]_.
     early_stopping : bool, default=False
-        Hold out a `validation_fraction`, stop `fit` when its loss has not improved for
+        Hold out a `validation_fraction` (or look at `X_val`, where `fit` is given one),
+        stop `fit` when its loss has not improved for
         `n_iter_no_change` epochs and restore the best weights. Rows weigh as they do in
         training. Where the lowest loss is reached again, to within 1e-4, the training
         loss decides what is better.
@@ -172,8 +175,9 @@ class MCDropoutRegressor(RegressorMixin, MCDropoutBase):
         of the noise's variance. (That of a function `model` predicts in standard
         units.)
     history_ : dict of list of float
-        "loss" of each epoch, in standard units, and "val_loss" of those that were
-        trained with early stopping; and the metrics that a `model` is compiled with.
+        "loss" of each epoch, and "val_loss" of those that were trained with early
+        stopping or a validation set: in standard units, or where a `model` is compiled
+        with a loss in those of y; and the metrics that it is compiled with.
     n_iter_ : int
         Epochs trained.
 
@@ -196,8 +200,9 @@ class MCDropoutRegressor(RegressorMixin, MCDropoutBase):
     it. With 2,000 rows or more a tenth, 2,000 at most, are held out of training; with
     fewer, fifths are held out of up to three networks like the one that is fitted,
     trained for this alone, until 100 rows were. With `early_stopping` the validation
-    rows are looked at. The logarithm of the variance in standard units has a normal
-    prior of mean 0 and standard deviation 3. `partial_fit` looks at each call's rows
+    rows are looked at, and with a validation set of one's own that. The logarithm of
+    the variance in standard units has a normal prior of mean 0 and standard deviation
+    3. `partial_fit` looks at each call's rows
     before it trains on them, and a `fit` with `warm_start` keeps the noise there is.
 
     Each draw is one thinned network, applied to all rows: a prediction does not depend
@@ -205,11 +210,15 @@ class MCDropoutRegressor(RegressorMixin, MCDropoutBase):
     the last digit of single precision.
 
     `sample_weight`, threads, processes and `model`, a function that builds a network of
-    another kind, are as in `MCDropoutClassifier`. The network of `model` ends in a
-    linear layer: one unit a target, or with varying noise two, first all means and
-    then all log-variances, of targets in standard units. `meta` has `n_outputs_`, and
-    the number of units as `n_outputs_expected_`. A network that is not compiled with
-    a loss of its own is trained by the likelihood of its noise.
+    another kind, are as in `MCDropoutClassifier`. The network of `model` has one unit a
+    target, or with varying noise two, first all means and then all log-variances.
+    `meta` has `n_outputs_`, and the number of units as `n_outputs_expected_`. Without a
+    loss of its own it ends in a linear layer and is trained by the likelihood of its
+    noise, on targets in standard units. A loss and metrics that it is compiled with see
+    y in its own units, as Keras shows it: what a linear layer gives is put into these
+    before, and a network that ends otherwise is trained on y as it is. Squared and
+    absolute errors are minimised in standard units, so that targets of unlike units are
+    learned alike, and told in those of y.
 
     References
     ----------
@@ -316,7 +325,7 @@ class MCDropoutRegressor(RegressorMixin, MCDropoutBase):
         model: keras.Model,
         *,
         noise_std: float | ArrayLike = 0.0,
-        spread: str = "log_variance",
+        spread: str | None = None,
         **params: Any,
     ) -> MCDropoutRegressor:
         """Make a fitted regressor of a Keras model that is trained already.
@@ -330,15 +339,20 @@ class MCDropoutRegressor(RegressorMixin, MCDropoutBase):
         ----------
         model : keras.Model
             Sequential, functional or subclassed, with an output for each target, in
-            units of y: its mean. With ``noise="varying"`` as many outputs follow, for
-            the noise.
+            units of y: its mean, as of a network that was trained by squared error.
+            Half of the outputs are for the noise, after the means, where
+            ``noise="varying"`` or `spread` says so, or where the model is compiled with
+            a loss that is minus the logarithm of such a normal density.
         noise_std : float or array-like of shape (n_outputs,), default=0.0
             Standard deviation of a constant noise, in units of y. The model does not
             say it; 0 means that it is not known, and leaves intervals to the draws.
-        spread : {"log_variance", "std"}, default="log_variance"
-            What the outputs for a varying noise are.
+        spread : {"log_variance", "std"}, default=None
+            What the outputs for a varying noise are. None is what the loss says, if it
+            is a likelihood, or "log_variance" with ``noise="varying"``, or that there
+            are none.
         **params : dict
             Parameters of the regressor, like `noise`, `n_samples` and `random_state`.
+            Without `noise` it becomes "constant" or "varying" as the outputs are.
 
         Returns
         -------
@@ -348,9 +362,10 @@ class MCDropoutRegressor(RegressorMixin, MCDropoutBase):
         Raises
         ------
         ValueError
-            If the outputs do not fit `noise`, if the model was compiled for another
-            task, if it can't be drawn from as Keras would, or if Keras can't build it
-            again from its configuration.
+            If the outputs do not fit `noise`, or a loss of the user's leaves open what
+            they are, if the model was compiled for another task, if it can't be drawn
+            from as Keras would, or if Keras can't build it again from its
+            configuration.
 
         Warns
         -----
@@ -368,25 +383,33 @@ class MCDropoutRegressor(RegressorMixin, MCDropoutBase):
         ...     keras.layers.Dense(1),
         ... ])  # and trained, or keras.models.load_model("network.keras")
         >>> reg = MCDropoutRegressor.from_keras(
-        ...     network, noise="constant", noise_std=2.0, random_state=0
+        ...     network, noise_std=2.0, random_state=0
         ... )
         >>> mean, std = reg.predict([[0.0] * 8], return_std=True)
         >>> bool(std[0] >= 2)
         True
         """
         check_process()
-        from skmcdropout._fitting.from_keras import adopt_regressor
+        from skmcdropout._fitting.from_keras import adopt_regressor, spread_of
 
         estimator = cls(**params)
         estimator._validate_params()
-        adopted = adopt_regressor(estimator, model, estimator.noise, spread, noise_std)
+        spread = spread_of(model, params.get("noise"), spread)
+        estimator.noise = "constant" if spread is None else "varying"
+        adopted = adopt_regressor(estimator, model, spread, noise_std)
         estimator._has_columns = adopted.n_outputs > 1
         estimator._adopt(adopted)
         return estimator
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(
-        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        X_val: ArrayLike | None = None,
+        y_val: ArrayLike | None = None,
+        sample_weight_val: ArrayLike | None = None,
     ) -> MCDropoutRegressor:
         """Train the network.
 
@@ -394,13 +417,24 @@ class MCDropoutRegressor(RegressorMixin, MCDropoutBase):
         ----------
         X : {array-like, sparse matrix} of shape (n_rows, n_features)
             Training data. Scaled features train best (`StandardScaler`). With `model`
-            the shape is (n_rows, ...), or `X` is a dict of such arrays, and not sparse;
-            see Notes of `MCDropoutClassifier`.
+            the shape is (n_rows, ...), or `X` is a dict or list of such arrays, and not
+            sparse; see Notes of `MCDropoutClassifier`.
         y : array-like of shape (n_rows,) or (n_rows, n_outputs)
             Targets. Predictions have the same axes.
         sample_weight : array-like of shape (n_rows,), default=None
             Non-negative weights. Integers are the same as repeated rows, and zero the
             same as no row, to the last bit; see Notes of `MCDropoutClassifier`.
+        X_val : {array-like, sparse matrix} of shape (n_validation_rows, n_features), \
+                default=None
+            Rows of a validation set of one's own, like `X`: of other groups, or of a
+            later time. Nothing is then held out of `X`. Its loss is in `history_` as
+            "val_loss"; with `early_stopping` that decides when to stop, and the noise
+            is found on it. It comes in the form of `X`: a table, a dict or a list.
+        y_val : array-like of shape (n_validation_rows,) or \
+                (n_validation_rows, n_outputs), default=None
+            Its targets.
+        sample_weight_val : array-like of shape (n_validation_rows,), default=None
+            Its weights, as `sample_weight`.
 
         Returns
         -------
@@ -410,15 +444,17 @@ class MCDropoutRegressor(RegressorMixin, MCDropoutBase):
         Raises
         ------
         ValueError
-            If the data or weights can't be used, if `model` builds a network that can't
-            be drawn from, or if the loss becomes NaN or infinite.
+            If the data or weights can't be used, if only one of `X_val` and `y_val` is
+            given, if `model` builds a network that can't be drawn from, or if the loss
+            becomes NaN or infinite.
 
         Warns
         -----
         UserWarning
             If the features are so unscaled that next to nothing will be learned.
         """
-        return self._fit(X, y, sample_weight)
+        validation = X_val, y_val, sample_weight_val
+        return self._fit(X, y, sample_weight, validation)
 
     @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(
@@ -457,14 +493,23 @@ class MCDropoutRegressor(RegressorMixin, MCDropoutBase):
     def _labels_to_fit(
         self, y: NDArray[Any], is_weighed: bool, before: FittedState | None
     ) -> TargetLabels:
-        return self._labels_to_go_on(y, before)
+        return replace(self._labels_to_go_on(y, before), are_all=True)
+
+    def _labels_to_validate(self, y: NDArray[Any], labels: Any) -> TargetLabels:
+        targets = y.reshape(len(y), -1)
+        if targets.shape[1] != labels.n_targets:
+            raise ValueError(
+                f"y_val must have the number of targets of y, {labels.n_targets}. "
+                f"Got {targets.shape[1]} instead."
+            )
+        return replace(labels, y=targets)
 
     def _labels_to_go_on(
         self, y: NDArray[Any], before: FittedState | None
     ) -> TargetLabels:
         from skmcdropout._fitting.labels import TargetLabels
 
-        labels = TargetLabels(y.reshape(len(y), -1), self.noise)
+        labels = TargetLabels(y.reshape(len(y), -1), self.noise, are_all=False)
         if before is not None and labels.n_targets != self.n_outputs_:
             raise ValueError(
                 "y must have the same number of targets as in the last fit, "
@@ -620,8 +665,7 @@ class MCDropoutRegressor(RegressorMixin, MCDropoutBase):
         ValueError
             If `coverage` is not between 0 and 1.
         """
-        (share,) = check_levels([coverage], "coverage")
-        return self.predict_quantiles(X, [(1 - share) / 2, (1 + share) / 2])
+        return self.predict_quantiles(X, levels_of_interval(coverage))
 
     def predict_quantiles(
         self, X: ArrayLike, quantiles: ArrayLike = (0.05, 0.5, 0.95)

@@ -50,6 +50,7 @@ from skmcdropout._utils.private import (
     check_sample_weight,
     fit_context,
 )
+from skmcdropout._validation import inputs_to_fit, is_dict, one_of_each_row
 from skmcdropout.metrics._scorers import judged
 from skmcdropout.uncertainty import MEASURES
 
@@ -221,7 +222,8 @@ class RejectingClassifier(
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_rows, n_features)
-            Training data.
+            Training data; or a dict or list of arrays for a network of several inputs,
+            as all methods take them.
         y : array-like of shape (n_rows,)
             Class labels.
         sample_weight : array-like of shape (n_rows,), default=None
@@ -229,8 +231,9 @@ class RejectingClassifier(
             choice of the threshold, all others count once.
         **params : dict
             `groups` for the splits of `cv`, and parameters of the estimator's `fit`;
-            those of the length of `X` are split with it. With metadata routing enabled,
-            what estimator and splitter request.
+            those of the length of `X` are split with it, but for a validation set
+            (`X_val`, `y_val`, `sample_weight_val`), which all fits see. With metadata
+            routing enabled, what estimator and splitter request.
 
         Returns
         -------
@@ -253,15 +256,22 @@ class RejectingClassifier(
             raise ValueError(
                 f"estimator must be a classifier. Got {self.estimator!r}, a regressor."
             )
-        X, y = indexable(X, y)
+        X = inputs_to_fit(X, y)
+        if is_dict(X):
+            indexable(*X.values(), y)
+        else:
+            X, y = indexable(X, y)
+        lines = one_of_each_row(X)
         if y is None:
             raise ValueError(
                 "RejectingClassifier requires y to be passed, but the target y is None."
             )
         assert_all_finite(y, input_name="y")
+        column_or_1d(y)  # of one label a row
         to_fit, to_split = self._routed(sample_weight, params)
-        splits = self._splits(X, y, to_fit, to_split)
-        task = MetaFitTask(self, X, y, sample_weight, len(splits) + 1 if splits else 0)
+        splits = self._splits(lines, y, to_fit, to_split)
+        task = MetaFitTask(self, X, y, sample_weight)
+        task.begin(len(splits) + 1 if splits else 0)
         candidate = copy.copy(self)
         if splits:
             *contexts, last = task.subtasks("fit-estimator", len(splits) + 1)
@@ -276,7 +286,7 @@ class RejectingClassifier(
             rows = np.arange(len(column_or_1d(y)))
             held = HeldOut(rows, *judged(fitted, X, self.measure))
         if sample_weight is not None:
-            counts = check_sample_weight(sample_weight, X)[held.rows] > 0
+            counts = check_sample_weight(sample_weight, lines)[held.rows] > 0
             held = HeldOut(*(of_rows[counts] for of_rows in held))
         candidate._learn(fitted, held, y)
         for name in ("n_features_in_", "feature_names_in_"):
@@ -374,7 +384,7 @@ class RejectingClassifier(
             accuracy_score(true[accepted], labels[accepted], sample_weight=weights)
         )
 
-    def predict_uncertainty(self, X: ArrayLike) -> NDArray[np.float32]:
+    def predict_uncertainty(self, X: ArrayLike) -> NDArray[np.floating]:
         """Say how unsure each prediction is, by the measure that decides.
 
         Parameters
@@ -391,7 +401,7 @@ class RejectingClassifier(
         return judged(self.estimator_, X, self.measure)[1]
 
     @available_if(lambda self: hasattr(self.estimator, "predict_proba"))
-    def predict_proba(self, X: ArrayLike) -> NDArray[np.float32]:
+    def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
         """Predict class probabilities, of rejected rows too.
 
         Parameters

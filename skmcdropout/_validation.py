@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +18,16 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
 from skmcdropout._networks.activations import DIFFERENTIATED
-from skmcdropout._networks.inputs import Rows, refuse_dict
+from skmcdropout._networks.inputs import (
+    Rows,
+    inputs_to_predict,
+    is_list_of_arrays,
+    listed,
+    refuse_dict,
+)
 from skmcdropout._utils.arrays import Floats
 from skmcdropout._utils.private import check_sample_weight
+from skmcdropout._utils.private import rows_of as safe_rows_of
 from skmcdropout._utils.sparse_tables import canonical, issparse, summed
 
 #: Types that rows keep until it is known what a network wants; others become the first.
@@ -35,7 +42,14 @@ BLOCK_VALUES = 2**20
 def check_rows(estimator: BaseEstimator, X: Any) -> Rows:
     """`X` for a prediction of the network that was fitted, finite."""
     takes_tables_only = estimator._spec.takes_tables_only
-    if _is_dict(X):
+    if is_stream(X):
+        raise TypeError(
+            "X must be an array or table of rows. Got a stream of batches, of type "
+            f"{type(X).__name__}. Predict them one after the other: "
+            "np.concatenate([estimator.predict(X) for X in batches])."
+        )
+    X = inputs_to_predict(X, getattr(estimator._spec, "inputs", ()))
+    if is_dict(X):
         return _checked_dict(X, takes_tables_only)
     return _validated(estimator, X, takes_tables_only, reset=False)
 
@@ -45,8 +59,17 @@ def check_rows_and_labels(
 ) -> tuple[Rows, NDArray[Any]]:
     """`X` and `y` for training, of the same length."""
     takes_tables_only = estimator.model is None
+    if is_stream(X):
+        classes = ", classes=classes" if is_classifier(estimator) else ""
+        raise TypeError(
+            "X must be an array or table of rows. Got a stream of batches, of type "
+            f"{type(X).__name__}. Train on them one after the other, an epoch a loop: "
+            f"for X, y in batches: estimator.partial_fit(X, y{classes})."
+        )
+    if not takes_tables_only:
+        X = inputs_to_fit(X, y)
     real = {"multi_output": True, "y_numeric": True} if is_regressor(estimator) else {}
-    if not _is_dict(X):
+    if not is_dict(X):
         rows, labels = _validated(
             estimator, X, takes_tables_only, y=y, reset=reset, **real
         )
@@ -84,7 +107,49 @@ def _validated(
     return (array, *labels) if labels else array
 
 
-def _is_dict(X: Any) -> bool:
+def is_stream(X: Any) -> bool:
+    """Whether `X` gives batches: an iterator, or a data set of Keras's neighbours."""
+    if hasattr(X, "__array__") or hasattr(X, "shape"):
+        return False
+    if isinstance(X, Iterator):
+        return True
+    names = {kind.__name__ for kind in type(X).__mro__}
+    return not names.isdisjoint(("DatasetV2", "PyDataset", "DataLoader"))
+
+
+def inputs_to_fit(X: Any, y: Any) -> Any:
+    """A list of arrays, one for each input as Keras takes them, as a dict.
+
+    An array alone is itself. A list as long as `y` is one of rows, unless its arrays
+    have different shapes.
+    """
+    if not is_list_of_arrays(X) or not np.shape(y):
+        return X
+    n_labels, sizes = np.shape(y)[0], {int(array.shape[0]) for array in X}
+    are_alike = len({tuple(array.shape) for array in X}) == 1
+    if len(X) == n_labels:
+        are_inputs = sizes == {n_labels} and not are_alike
+    else:
+        are_inputs = n_labels in sizes or not are_alike
+    if not are_inputs:
+        return X
+    return X[0] if len(X) == 1 else listed(X)
+
+
+def one_of_each_row(X: Any) -> Any:
+    """What has a line for each row: `X`, or the first array of several inputs."""
+    return next(iter(X.values())) if is_dict(X) else X
+
+
+def rows_of(X: Any, rows: Any) -> Any:
+    """Some rows of anything that scikit-learn indexes, or of a dict of such."""
+    if is_dict(X):
+        return {name: safe_rows_of(array, rows) for name, array in X.items()}
+    return safe_rows_of(X, rows)
+
+
+def is_dict(X: Any) -> TypeGuard[Mapping[str, Any]]:
+    """Whether `X` holds an array for each of several inputs."""
     return isinstance(X, Mapping) and not issparse(X)  # some sparse arrays are dicts
 
 
@@ -140,6 +205,42 @@ def check_training_data(
     return select_rows(data, counted), labels[counted], weights[counted]
 
 
+def check_validation_data(
+    estimator: BaseEstimator, X: Any, y: Any, sample_weight: Any
+) -> tuple[Rows, NDArray[Any], NDArray[np.float64] | None] | None:
+    """Rows, labels and weights of a validation set like the training set; or None."""
+    if X is None and y is None and sample_weight is None:
+        return None
+    if X is None or y is None:
+        missing = "X_val" if X is None else "y_val"
+        raise ValueError(
+            f"{missing} must be given with a validation set, which is X_val, y_val and "
+            f"maybe sample_weight_val. Got {missing}=None."
+        )
+    if is_stream(X):
+        raise TypeError(
+            "X_val must be an array or table of rows. Got a stream of batches, of type "
+            f"{type(X).__name__}."
+        )
+    try:
+        return check_training_data(estimator, X, y, sample_weight, reset=False)
+    except (TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(
+            f"X_val, y_val and sample_weight_val must be like X, y and sample_weight: "
+            f"{error}"
+        ) from error
+
+
+#: Parameters of `fit` that are a validation set, and are not split with the rows.
+VALIDATION_SET = ("X_val", "y_val", "sample_weight_val")
+
+
+def is_of_validation_set(name: str) -> bool:
+    """Whether a parameter of `fit`, maybe of a step of a pipeline, is of that set."""
+    return name.rpartition("__")[2] in VALIDATION_SET
+
+
 def _targets(y: NDArray[Any]) -> NDArray[np.float64]:
     """Targets in double precision, refused where their variance is infinite."""
     targets = np.asarray(y, dtype=np.float64) + 0.0  # -0.0 becomes 0.0
@@ -187,6 +288,12 @@ def check_levels(levels: Any, name: str) -> NDArray[np.float64]:
             f"{name} must hold numbers in the range (0, 1). Got {value!r} instead."
         )
     return numbers
+
+
+def levels_of_interval(coverage: Any) -> NDArray[np.float64]:
+    """The two levels between which a central interval of this coverage lies."""
+    (share,) = check_levels([coverage], "coverage")
+    return np.array([(1 - share) / 2, (1 + share) / 2])
 
 
 def row_blocks(X: Rows, row_values: int) -> Iterator[slice]:

@@ -18,7 +18,8 @@ class MCDropout(keras.layers.Dropout):
     """Dropout that never rests: at prediction it drops units as in training.
 
     A network with it draws anew at each call, while its other layers, like
-    BatchNormalization, stay in inference mode: call it, or its `predict`, several
+    BatchNormalization, are in the mode that they would have with an ordinary Dropout
+    there, which is inference mode but in training: call it, or its `predict`, several
     times and look at mean and spread [1]_. (To call the whole network with
     ``training=True`` instead would put all of its layers into training mode.)
 
@@ -81,15 +82,17 @@ class MCDropout(keras.layers.Dropout):
         super().__init__(rate, noise_shape=noise_shape, seed=seed, **kwargs)
         self.shared_mask = shared_mask
 
-    def call(self, inputs: Any, training: bool = True) -> Any:
+    def call(self, inputs: Any, training: bool | None = False) -> Any:
         """Drop units, whatever `training` says.
 
         Parameters
         ----------
         inputs : tensor of shape (n_rows, ...)
             What the layer before has computed.
-        training : bool, default=True
-            What Keras passes on; without meaning here.
+        training : bool or None, default=False
+            What Keras passes on; without meaning here. The default is that of
+            `keras.layers.Dropout`: Keras takes it for the mode of all layers that
+            follow, where no other is known.
 
         Returns
         -------

@@ -42,6 +42,9 @@ from skmcdropout._networks.folded_chain import Chain, Scaling
 from skmcdropout._utils.arrays import Floats
 from skmcdropout._utils.sparse_tables import dense, issparse
 
+#: What makes probabilities of a chain's last layer; others make values.
+PROBABILITIES = ("softmax", "sigmoid")
+
 #: Largest set of thinned weights, in floats (64 MB); they are kept between predictions.
 THINNED_FLOATS = 2**24
 
@@ -150,7 +153,12 @@ class ChainEngine:
         if way == "wide":
             return self._draw_wide(draws, table, wanted, show)
         if way == "thinned" and len(table) == 1 and self._head is None:
-            return draw_row(draws.thinned, table[:], wanted)
+            if draws.activations[-1] in PROBABILITIES:
+                return draw_row(draws.thinned, table[:], wanted)
+            # Values are told in double precision, and scikit-learn compares them so: a
+            # row alone goes the way of several, whose digits are the same in company.
+            twice = self.draw(draws, np.repeat(table[:], 2, axis=0), wanted)
+            return tuple(x[:, :1] if wanted == "draws" else x[:1] for x in twice)
         ready = draws.thinned if way == "thinned" else draws.beside
 
         def run(rows: tf.Tensor, _: Tell) -> Any:

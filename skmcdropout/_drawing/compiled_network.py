@@ -40,7 +40,8 @@ class CompiledNetwork:
         with interrupts_held():
             self._network = built_with(blueprint, weights, 0, trust)
             undecorate(self._network)
-        self._weights = weights
+        #: Those that the network has; None while they are not known.
+        self._weights: Sequence[Floats] | None = weights
         self._engines: BoundedDict[Shapes, Engine] = BoundedDict(MAX_SHAPES)
         self.lock = threading.RLock()
 
@@ -49,14 +50,21 @@ class CompiledNetwork:
 
         Always, unless weights are constants of what is compiled and these differ.
         """
-        return not self._blueprint.has_constants or equal_weights(
-            weights, self._weights
-        )
+        return not self._blueprint.has_constants or self._has(weights)
 
     def load(self, weights: Sequence[Floats]) -> None:
         """Set other weights."""
-        if not equal_weights(weights, self._weights):
-            set_weights(self._network, weights)
+        if not self._has(weights):
+            self._set_weights(weights)
+        self._weights = weights
+
+    def _has(self, weights: Sequence[Floats]) -> bool:
+        return self._weights is not None and equal_weights(weights, self._weights)
+
+    def _set_weights(self, weights: Sequence[Floats]) -> None:
+        """Set weights, of which an interrupt may leave some that are not."""
+        self._weights = None
+        set_weights(self._network, weights)
         self._weights = weights
 
     def engine(self, shapes: Shapes, table: Floats | None = None) -> Engine:
@@ -75,10 +83,12 @@ class CompiledNetwork:
         blueprint = self._blueprint.for_rows(shapes)
         check_size(self._network, blueprint)
         rows = rows_for_trial(blueprint, self._network, table)
+        weights = self._network.get_weights()
+        self._weights = None  # they are varied
         try:
             return tried_engine(self._network, blueprint, rows)
         finally:
-            set_weights(self._network, self._weights)
+            self._set_weights(weights)
 
     def try_out(self, network: keras.Model, table: Floats | None = None) -> None:
         """Refuse `network`, of which this is a copy, if it can't be drawn from."""

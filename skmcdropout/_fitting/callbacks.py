@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import sklearn
@@ -48,20 +48,27 @@ class FitTask:
 
     _context: Any = None
 
+    #: Attributes that scikit-learn has given the estimator for the time of the fit.
+    noted: Mapping[str, Any] = {}
+
     def __init__(
         self,
         estimator: Any,
         X: Any,
         y: Any,
         sample_weight: Any,
-        n_epochs: int,
     ) -> None:
         metadata = None if sample_weight is None else {"sample_weight": sample_weight}
         self._told = {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
-        self._callbacks: list[Any] = []
+        self._callbacks = callbacks_of(estimator) if HAS_CALLBACKS else []
+
+    def begin(self, n_subtasks: int) -> None:
+        """Tell that a fit of so many subtasks at most begins."""
         if HAS_CALLBACKS:
-            self._callbacks = callbacks_of(estimator)
-            self._context = callback_context(estimator, n_epochs)
+            held = vars(self._told["estimator"])
+            before = set(held)
+            self._context = callback_context(self._told["estimator"], n_subtasks)
+            self.noted = {name: held[name] for name in held if name not in before}
             self._context.call_on_fit_task_begin(**self._told)
 
     @property

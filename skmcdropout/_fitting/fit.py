@@ -15,7 +15,7 @@ from skmcdropout._fitting.callbacks import FitTask
 from skmcdropout._fitting.from_function import plan_from_function
 from skmcdropout._fitting.from_parameters import plan_perceptron
 from skmcdropout._fitting.held_out import NOTHING_HELD, plan_held_out
-from skmcdropout._fitting.labels import LabelledRows
+from skmcdropout._fitting.labelled_rows import LabelledRows
 from skmcdropout._fitting.memory import train_once
 from skmcdropout._fitting.parameters import (
     FittedState,
@@ -24,6 +24,7 @@ from skmcdropout._fitting.parameters import (
     Seeds,
 )
 from skmcdropout._fitting.sizes import batch_size, n_epochs
+from skmcdropout._fitting.unlearned import warn_if_unlearned
 from skmcdropout._fitting.unscaled import warn_if_unscaled
 from skmcdropout._networks.optimizers import has_own_code
 from skmcdropout._training.rows import hold_out
@@ -54,29 +55,32 @@ def fit_network(
     plan = make_plan(parameters, data, seeds, before)
     spec, weights, table, optimizer, _, built_by, has_own_rate = plan
     if before is None and not one_epoch:  # which sees a part, of one row maybe
-        warn_if_unscaled(spec, table)
+        warn_if_unscaled(spec, table[: table.shape[0] - data.n_held])
     progress = NOT_BEGUN if before is None else before.training.progress
     state = TrainingState(weights, progress)
-    counted = data.labels.rows(table, data.weights, parameters)
-    known = None if before is None else before.spec.outputs
-    spec = spec.with_outputs(data.labels.outputs_for(spec.outputs, counted, known))
-    y = data.labels.as_trained_on(spec.outputs)
+    counted, validation_rows = data.counted(table, parameters)
     rows, loss_weights = counted
-    validation_rows = rows[:0]
-    if parameters.early_stopping and not one_epoch:
+    known = None if before is None else before.spec.outputs
+    outputs = data.labels.outputs_for(spec.outputs, counted, known, spec.make_loss())
+    spec = spec.with_outputs(outputs)
+    y = data.labels.as_trained_on(spec.outputs)
+    epochs = n_epochs(parameters.epochs, len(rows), parameters._auto_sizes)
+    epochs = 1 if one_epoch else epochs
+    task.begin(epochs)
+    if parameters.early_stopping and not (one_epoch or data.n_held):
         rows, validation_rows = hold_out(
             rows, y, parameters.validation_fraction, seeds.validation_split
         )
         _check_held(validation_rows, y[rows])
     arrays = TrainingData(table, y, loss_weights, rows, validation_rows)
-    epochs = n_epochs(parameters.epochs, len(rows), parameters._auto_sizes)
     recipe = Recipe(
         optimizer=optimizer,
         learning_rate=float(parameters.learning_rate),
         batch_size=batch_size(parameters.batch_size, len(rows), parameters._auto_sizes),
-        epochs=1 if one_epoch else epochs,
+        epochs=epochs,
         n_iter_no_change=parameters.n_iter_no_change,
         seed=seeds.training,
+        stops_early=bool(parameters.early_stopping),
         is_annealed=_is_annealed(parameters) and not (one_epoch or has_own_rate),
     )
     calibration = data.labels.calibration(parameters, spec, before, arrays, one_epoch)
@@ -101,8 +105,12 @@ def fit_network(
 
     if not one_epoch and _is_cacheable(parameters, plan, task):
         key = (spec.without_names(), state, arrays, recipe, held, calibration)
-        return replace(fitted, training=train_once(parameters.memory, run, key))
-    return replace(fitted, training=run())
+        trained = train_once(parameters.memory, run, key)
+    else:
+        trained = run()
+    if before is None and not one_epoch:
+        warn_if_unlearned(spec, arrays, trained)
+    return replace(fitted, training=trained)
 
 
 def _callback_list(callbacks: Any) -> list[keras.callbacks.Callback]:

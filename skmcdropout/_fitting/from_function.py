@@ -14,7 +14,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from skmcdropout._fitting.labels import LabelledRows
+from skmcdropout._fitting.labelled_rows import LabelledRows
 from skmcdropout._fitting.parameters import (
     BuiltBy,
     FittedState,
@@ -25,7 +25,7 @@ from skmcdropout._fitting.parameters import (
 )
 from skmcdropout._fitting.try_network import try_network
 from skmcdropout._networks.blueprint import Blueprint
-from skmcdropout._networks.inputs import Rows, Shapes
+from skmcdropout._networks.inputs import Rows, Shapes, is_listed
 from skmcdropout._networks.keras_backend import seeded_generators
 from skmcdropout._networks.makers import CallAgain, call_as_text
 from skmcdropout._networks.optimizers import described, made
@@ -200,6 +200,8 @@ def _row_shapes(X: Rows) -> Shapes:
 def _meta(data: LabelledRows) -> dict[str, Any]:
     """What scikeras tells a model function of the data."""
     X, meta = data.X, {**data.labels.meta(), "X_dtype_": np.dtype(np.float32)}
+    n_rows = len(data.labels) - data.n_held
     if isinstance(X, Mapping):
-        return meta | {"X_shape_": {name: array.shape for name, array in X.items()}}
-    return meta | {"X_shape_": X.shape, "n_features_in_": X.shape[1]}
+        shapes = {name: (n_rows, *array.shape[1:]) for name, array in X.items()}
+        return meta | {"X_shape_": [*shapes.values()] if is_listed(X) else shapes}
+    return meta | {"X_shape_": (n_rows, *X.shape[1:]), "n_features_in_": X.shape[1]}

@@ -12,7 +12,6 @@ from sklearn.utils.validation import column_or_1d
 
 from skmcdropout._fitting.from_function import (
     BESIDE_COMPILED,
-    BESIDE_MODEL,
     MLP_ONLY,
     TRAINED_BY,
 )
@@ -25,6 +24,12 @@ from skmcdropout._fitting.parameters import (
 )
 from skmcdropout._fitting.try_network import try_trained
 from skmcdropout._networks.class_outputs import ClassOutputs
+from skmcdropout._networks.compiled_loss import (
+    compiled_loss,
+    is_likelihood,
+    is_of_targets,
+    name_of,
+)
 from skmcdropout._networks.inputs import Shapes
 from skmcdropout._networks.last_layer import count_outputs
 from skmcdropout._networks.makers import SameNetwork, call_as_text
@@ -32,6 +37,12 @@ from skmcdropout._networks.outputs import Outputs
 from skmcdropout._networks.read_network import input_specs, read_network
 from skmcdropout._networks.target_outputs import TargetOutputs
 from skmcdropout._training.state import TrainingState
+
+#: Why a parameter that describes a network is refused.
+OF_TRAINED = (
+    "must be left alone for a model that is trained already, whose own layers say it "
+    "(other rates: keras.models.clone_model with a clone_function, then set_weights)"
+)
 
 #: What a trained network may say of a varying noise.
 SPREADS = ("log_variance", "std")
@@ -73,28 +84,63 @@ def adopt_classifier(
 
 
 def adopt_regressor(
-    parameters: Parameters, network: Any, noise: str, spread: str, noise_std: Any
+    parameters: Parameters, network: Any, spread: str | None, noise_std: Any
 ) -> Adopted:
-    """What there is to know of a trained network that predicts real targets."""
-    if spread not in SPREADS:
-        raise ValueError(f"spread must be one of {SPREADS}. Got {spread!r} instead.")
+    """What there is to know of a trained network that predicts real targets.
+
+    With `spread` half of its outputs are for the noise; with None all are targets.
+    """
     n_units = _count_outputs(network)
-    if noise == "varying" and n_units % 2:
+    if spread is not None and n_units % 2:
         raise ValueError(
             f"The model must have 2 outputs (mean and {spread}) for each target with "
-            f"noise='varying'. Got {n_units}: {network.name!r}."
+            f"noise='varying'. Got {n_units}: {network.name!r}. (Where each output is "
+            "a target, say noise='constant' and no spread, or nothing.)"
         )
-    n_targets = n_units // 2 if noise == "varying" else n_units
-    kind = spread if noise == "varying" else None
-    factors = np.ones(n_targets) if kind else _variances(noise_std, n_targets)
+    n_targets = n_units if spread is None else n_units // 2
+    factors = _variances(noise_std, n_targets) if spread is None else np.ones(n_targets)
 
     def read(network: keras.Model, row_shapes: Shapes, loss: Any) -> Outputs:
-        return TargetOutputs.read(network, row_shapes, n_targets, kind, True)
+        return TargetOutputs.read(network, row_shapes, n_targets, spread, loss, True)
 
     def state(weights: Any) -> TrainingState:
         return TrainingState(weights).with_noise(factors.tolist())
 
     return _adopt(parameters, network, read, state)
+
+
+def spread_of(network: Any, noise: str | None, spread: str | None) -> str | None:
+    """What half of a trained network's outputs say of the noise; None for targets all.
+
+    As `noise` or `spread` says, or else a loss that is a likelihood.
+    """
+    if spread not in (None, *SPREADS):
+        raise ValueError(
+            f"spread must be one of {SPREADS} or None. Got {spread!r} instead."
+        )
+    if noise == "constant" and spread is not None:
+        raise ValueError(
+            "spread must be None with noise='constant', for then each output is a "
+            f"target. Got {spread!r} instead."
+        )
+    n_units = _count_outputs(network)
+    loss = compiled_loss(network)
+    if noise == "constant" or n_units % 2:
+        return spread or (SPREADS[0] if noise == "varying" else None)
+    if spread is None and loss is not None:
+        for likely in SPREADS:
+            if is_likelihood(loss, n_units, likely):
+                return likely
+    if noise == "varying" or spread is not None:
+        return spread or SPREADS[0]
+    if loss is not None and not is_of_targets(loss, n_units):
+        raise ValueError(
+            "noise must be said for a model with an even number of outputs and a loss "
+            "that does not show what they are: 'constant' where each is a target, "
+            "'varying' where half are means and half the noise (see spread). Got "
+            f"{n_units} outputs and the loss {name_of(loss)!r}: {network.name!r}."
+        )
+    return None
 
 
 def _variances(std: Any, n_targets: int) -> NDArray[np.float64]:
@@ -136,7 +182,7 @@ def _adopt(
     weights = [np.array(weight) for weight in network.get_weights()]
     if not all(np.isfinite(weight).all() for weight in weights):
         raise ValueError("The model's weights must be finite. Got NaN or infinity.")
-    refuse_set(parameters, (*MLP_ONLY, "dropout_rate"), BESIDE_MODEL)
+    refuse_set(parameters, (*MLP_ONLY, "dropout_rate"), OF_TRAINED)
     if blueprint.optimizer is not None:
         refuse_set(parameters, TRAINED_BY, BESIDE_COMPILED)
     model = SameNetwork(blueprint)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from skmcdropout._fitting.from_function import PREFIX
-from skmcdropout._fitting.labels import LabelledRows
+from skmcdropout._fitting.labelled_rows import LabelledRows
 from skmcdropout._fitting.parameters import (
     FittedState,
     Parameters,

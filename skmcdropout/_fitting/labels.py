@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import keras
 import numpy as np
@@ -10,19 +11,28 @@ from numpy.typing import NDArray
 from sklearn.utils.multiclass import type_of_target
 
 from skmcdropout._fitting.held_out import MOST_ROWS, N_SAMPLES, HeldNetwork
-from skmcdropout._fitting.noise import Noise, best_noise_factors, sampled_values
+from skmcdropout._fitting.noise import (
+    Noise,
+    best_noise_factors,
+    sampled_values,
+    shares_of_seen,
+)
 from skmcdropout._fitting.parameters import FittedState, Parameters
 from skmcdropout._fitting.temperature import Temperature
 from skmcdropout._networks.class_outputs import ClassOutputs
-from skmcdropout._networks.inputs import Rows, Shapes
+from skmcdropout._networks.compiled_loss import looks_at, slopes_of_loss
+from skmcdropout._networks.inputs import Shapes
 from skmcdropout._networks.outputs import Outputs
 from skmcdropout._networks.spec import NetworkSpec
 from skmcdropout._networks.target_outputs import TargetOutputs
-from skmcdropout._training.rows import TrainingRows, training_rows
+from skmcdropout._training.rows import TrainingRows, training_rows, weight_of_class
 from skmcdropout._training.state import TrainingData, TrainingState
 from skmcdropout._utils.arrays import Table
 
 Doubles = NDArray[np.float64]
+
+#: What a target that is constant is standardised with, in units of the constant.
+SHARE_OF_CONSTANT = 1e-3
 
 
 class Calibration(Protocol):
@@ -55,13 +65,30 @@ class Labels(Protocol):
     def meta(self) -> dict[str, Any]:
         """What scikeras tells a model function of labels."""
 
+    def __len__(self) -> int:
+        """Number of rows."""
+
+    def part(self, rows: slice) -> Any:
+        """The labels of some of the rows."""
+
+    def followed_by(self, others: Any) -> Any:
+        """These and others like them."""
+
     def rows(
-        self, table: Table, weights: Doubles | None, parameters: Parameters
+        self,
+        table: Table,
+        weights: Doubles | None,
+        parameters: Parameters,
+        trained: tuple[Any, Doubles] | None = None,
     ) -> TrainingRows:
-        """Which rows to train on, in which order and with which weights."""
+        """Which rows count, in which order and with which weights.
+
+        Classes weigh as they do among the labels and weights that are `trained` on, by
+        default these.
+        """
 
     def outputs_for(
-        self, outputs: Outputs, rows: TrainingRows, before: Outputs | None
+        self, outputs: Outputs, rows: TrainingRows, before: Outputs | None, loss: Any
     ) -> Outputs:
         """With what these rows say of them, or what was known before."""
 
@@ -79,19 +106,15 @@ class Labels(Protocol):
         """What is to be found on held-out rows."""
 
 
-class LabelledRows(NamedTuple):
-    """Checked training data."""
-
-    X: Rows
-    labels: Labels
-    weights: Doubles | None
-
-
-class ClassLabels(NamedTuple):
+@dataclass(frozen=True)
+class ClassLabels:
     """Classes of rows, as codes into the sorted `classes`."""
 
     codes: NDArray[np.int64]
     classes: NDArray[Any]
+
+    def __len__(self) -> int:
+        return len(self.codes)
 
     def outputs_of_perceptron(self) -> ClassOutputs:
         """A probability of each class."""
@@ -116,15 +139,37 @@ class ClassLabels(NamedTuple):
             "n_outputs_expected_": 1 if n_classes == 2 else n_classes,
         }
 
+    def part(self, rows: slice) -> ClassLabels:
+        """The labels of some of the rows."""
+        return replace(self, codes=self.codes[rows])
+
+    def followed_by(self, others: ClassLabels) -> ClassLabels:
+        """These and others like them."""
+        return replace(self, codes=np.concatenate([self.codes, others.codes]))
+
     def rows(
-        self, table: Table, weights: Doubles | None, parameters: Any
+        self,
+        table: Table,
+        weights: Doubles | None,
+        parameters: Any,
+        trained: tuple[Any, Doubles] | None = None,
     ) -> TrainingRows:
-        """Which rows to train on, in which order and with which weights."""
+        """Which rows count, in which order and with which weights."""
         class_weight = parameters.class_weight
+        if class_weight is not None and trained is not None:
+            labels, counts = trained
+            class_weight = weight_of_class(
+                class_weight, self.classes, labels.codes, counts
+            )
+            if not class_weight[self.codes].any():
+                raise ValueError(
+                    "class_weight must give some class in y_val a positive weight. "
+                    f"Got {parameters.class_weight!r} instead."
+                )
         return training_rows(table, self.codes, weights, class_weight, self.classes)
 
     def outputs_for(
-        self, outputs: Outputs, rows: TrainingRows, before: Outputs | None
+        self, outputs: Outputs, rows: TrainingRows, before: Outputs | None, loss: Any
     ) -> Outputs:
         """The same: they do not depend on the rows."""
         return outputs
@@ -150,11 +195,19 @@ class ClassLabels(NamedTuple):
         return Temperature(None if is_found else 1.0)
 
 
-class TargetLabels(NamedTuple):
-    """Real targets of rows, (n_rows, n_targets), and how their noise is modelled."""
+@dataclass(frozen=True)
+class TargetLabels:
+    """Real targets of rows, (n_rows, n_targets), and how their noise is modelled.
+
+    `are_all` says that these are all there are, and not those of a first `partial_fit`.
+    """
 
     y: Doubles
     noise: str
+    are_all: bool = True
+
+    def __len__(self) -> int:
+        return len(self.y)
 
     @property
     def n_targets(self) -> int:
@@ -172,8 +225,10 @@ class TargetLabels(NamedTuple):
         """The same as of a perceptron, or what a network there was gave."""
         spread = self.outputs_of_perceptron().spread
         if spread is not None:
-            spread = getattr(function, "spread", spread)
-        return TargetOutputs.read(network, row_shapes, self.n_targets, spread, False)
+            spread = getattr(function, "spread", None) or spread
+        return TargetOutputs.read(
+            network, row_shapes, self.n_targets, spread, loss, False
+        )
 
     def meta(self) -> dict[str, Any]:
         """What scikeras tells a model function of targets."""
@@ -185,28 +240,62 @@ class TargetLabels(NamedTuple):
             "n_outputs_expected_": self.outputs_of_perceptron().n_units,
         }
 
+    def part(self, rows: slice) -> TargetLabels:
+        """The labels of some of the rows."""
+        return replace(self, y=self.y[rows])
+
+    def followed_by(self, others: TargetLabels) -> TargetLabels:
+        """These and others like them."""
+        return replace(self, y=np.concatenate([self.y, others.y]))
+
     def rows(
-        self, table: Table, weights: Doubles | None, parameters: Parameters
+        self,
+        table: Table,
+        weights: Doubles | None,
+        parameters: Parameters,
+        trained: tuple[Any, Doubles] | None = None,
     ) -> TrainingRows:
-        """Which rows to train on, in which order and with which weights."""
+        """Which rows count, in which order and with which weights."""
         return training_rows(table, self.y, weights)
 
     def outputs_for(
-        self, outputs: Any, rows: TrainingRows, before: Any
+        self, outputs: Any, rows: TrainingRows, before: Any, loss: Any
     ) -> TargetOutputs:
-        """With mean and standard deviation of these rows' targets, or those before."""
+        """With mean and standard deviation of these rows' targets, or those before.
+
+        Targets that a loss of the user's does not look at, which it masks, say nothing.
+        """
         if before is not None:
             return outputs.like(before)
         indices, weights = rows
         y, shares = self.y[indices], weights[indices].astype(np.float64)
+        if outputs.loss_sees == "standard":
+            return outputs.fitted(*self._mean_and_scale(y, shares[:, None]), 1.0)
+        slopes = slopes_of_loss(loss, y, outputs)
+        is_seen = looks_at(slopes)
+        mean, scale = self._mean_and_scale(y, is_seen * shares[:, None])
+        sizes = np.abs(slopes * scale)[:, is_seen]
+        size = float(np.sqrt(np.mean(sizes**2))) if sizes.size else 1.0
+        return outputs.fitted(mean, scale, size or 1.0)
+
+    def _mean_and_scale(self, y: Doubles, shares: Doubles) -> tuple[Doubles, Doubles]:
+        """Weighted mean and standard deviation of targets.
+
+        What stands for the latter where it is 0 is in proportion to the constant: small
+        beside it, or as large if other targets are to come.
+        """
+        shares = np.broadcast_to(shares, y.shape)
         mean = np.average(y, axis=0, weights=shares)
         scale = np.sqrt(np.average(np.square(y - mean), axis=0, weights=shares))
         is_constant = scale <= 10 * np.finfo(np.float64).eps * np.abs(mean)
-        return outputs.standardizing(mean, np.where(is_constant, 1.0, scale))
+        of_constant = np.where(mean == 0, 1.0, np.abs(mean))
+        if self.are_all:
+            of_constant = of_constant * SHARE_OF_CONSTANT
+        return mean, np.where(is_constant, of_constant, scale)
 
     def as_trained_on(self, outputs: Any) -> NDArray[np.float32]:
-        """The targets in standard units."""
-        return outputs.standardized(self.y)
+        """The targets as the loss needs them."""
+        return outputs.labels(self.y)
 
     def calibration(
         self,
@@ -229,7 +318,8 @@ class TargetLabels(NamedTuple):
             weights = before.training.weights
             values = sampled_values(before.spec, weights, data.X[rows], N_SAMPLES, 0)
             means, variances = outputs.split(values)
-            y, shares = data.y[rows], data.loss_weights[rows]
+            y, shares = outputs.standardized(data.y[rows]), data.loss_weights[rows]
+            shares = shares_of_seen(spec, data.y[rows], shares)
             of_targets = y.var(axis=0, dtype=np.float64)  # if nothing is known
             centre = [f or v or 1.0 for f, v in zip(factors, of_targets, strict=True)]
             factors = best_noise_factors(means, variances, y, shares, centre)

@@ -17,6 +17,7 @@ from scipy.special import logsumexp
 from skmcdropout._drawing.sampler import Sampler
 from skmcdropout._fitting.held_out import HeldNetwork, as_evidence, draws_of_held
 from skmcdropout._networks.blueprint import Blueprint
+from skmcdropout._networks.compiled_loss import looks_at, slopes_of_loss
 from skmcdropout._networks.perceptron import Perceptron
 from skmcdropout._networks.spec import NetworkSpec
 from skmcdropout._networks.target_outputs import TargetOutputs, as_values
@@ -42,7 +43,7 @@ class Noise:
 
     def before(self, state: TrainingState) -> TrainingState:
         """A state that is not calibrated yet, to be looked at meanwhile."""
-        return state.with_noise(self.known or (1.0,) * self.outputs.n_targets)
+        return state.with_noise(self.known or self.outputs.noise)
 
     def calibrated(
         self, trained: TrainingState, networks: list[HeldNetwork], data: TrainingData
@@ -52,7 +53,11 @@ class Noise:
             return self.before(trained)
         values, y, weights = draws_of_held(networks, data, sampled_values)
         means, variances = self.outputs.split(values)
-        return trained.with_noise(best_noise_factors(means, variances, y, weights))
+        weights = shares_of_seen(networks[0].spec, y, weights)
+        y = self.outputs.standardized(y)
+        centre = self.outputs.noise
+        factors = best_noise_factors(means, variances, y, weights, centre)
+        return trained.with_noise(factors)
 
 
 def sampled_values(
@@ -70,6 +75,18 @@ def sampled_values(
     shapes = cast(Blueprint, spec).row_shapes
     (drawn,) = sampler.draw_table(table, shapes, n_samples, "stratified", "draws")
     return drawn
+
+
+def shares_of_seen(
+    spec: NetworkSpec, labels: Floats, weights: NDArray[Any]
+) -> NDArray[np.floating[Any]]:
+    """Weights of rows for each target, 0 for those that the loss does not look at."""
+    outputs = cast(TargetOutputs, spec.outputs)
+    columns = np.tile(np.asarray(weights)[:, None], outputs.n_targets)
+    if outputs.loss_sees != "units":
+        return columns
+    y = labels[:, : outputs.n_targets]
+    return columns * looks_at(slopes_of_loss(spec.make_loss(), y, outputs))
 
 
 def best_noise_factors(
@@ -91,7 +108,7 @@ def best_noise_factors(
         Draws of the mean and of the noise's variance, in standard units.
     y : ndarray of shape (n_rows, n_targets)
         Targets, in standard units.
-    weights : ndarray of shape (n_rows,)
+    weights : ndarray of shape (n_rows,) or (n_rows, n_targets)
         How much each row counts, relative to the others: see `as_evidence`.
     centre : sequence of float, default=None
         Factors that are likely before any row is seen.
@@ -103,12 +120,14 @@ def best_noise_factors(
     """
     n_targets = y.shape[1]
     centres = np.log(centre) if centre is not None else np.zeros(n_targets)
-    shares = as_evidence(weights)
-    if not shares.any():
-        return tuple(np.exp(centres).tolist())
+    by_target = np.broadcast_to(weights.reshape(len(y), -1), y.shape)
     squares = np.square(means.astype(np.float64) - y)
     factors = []
     for k, middle in enumerate(centres):
+        shares = as_evidence(by_target[:, k])
+        if not shares.any():
+            factors.append(float(np.exp(middle)))
+            continue
         ratios, logs = squares[..., k] / variances[..., k], np.log(variances[..., k])
 
         def surprise(
@@ -116,6 +135,7 @@ def best_noise_factors(
             ratios: Doubles = ratios,
             logs: Doubles = logs,
             middle: float = middle,
+            shares: Doubles = shares,
         ) -> float:
             terms = -(ratios * np.exp(-log_factor) + logs + log_factor) / 2
             log_density = logsumexp(terms, axis=0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 #: Rows that numbers of epochs are given for; more rows have fewer, by the root.
 ROWS = 10_000
@@ -37,11 +37,3 @@ def batch_size(given: int | str, n_rows: int, auto: AutoSizes) -> int:
     if isinstance(given, str):
         return min(max(n_rows // STEPS, auto.smallest_batch), LARGEST_BATCH)
     return given
-
-
-def length(y: Any) -> int:
-    """Number of labels, 0 for what turns out to be none."""
-    try:
-        return len(y)
-    except TypeError:
-        return 0

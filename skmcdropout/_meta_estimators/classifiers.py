@@ -24,9 +24,14 @@ from skmcdropout._meta_estimators.parts import (
     pooled,
     repeats,
 )
+from skmcdropout._validation import rows_of
 from skmcdropout.uncertainty import check_measures, from_summary
 
 Array = NDArray[Any]
+
+#: By how much the sum of a row's probabilities may differ from 1, as scikit-learn's
+#: `log_loss` allows in single precision.
+SUM_TOLERANCE = 1e-3
 
 #: Measures of the mean alone.
 WITHOUT_DRAWS = ("predictive_entropy", "least_confidence")
@@ -75,11 +80,33 @@ def _judge_without_draws(estimator: Any, X: Any, names: Sequence[str]) -> Judgem
                 f"Got {name!r} for {estimator!r}."
             )
     proba = _proba_of(estimator, X)
-    measures = {
-        "predictive_entropy": entr(proba).sum(axis=1),
-        "least_confidence": 1 - proba.max(axis=1),
-    }
+    if _has_several_labels(estimator, X, proba):
+        # Those of all labels together, as if each were independent of the others.
+        measures = {
+            "predictive_entropy": (entr(proba) + entr(1 - proba)).sum(axis=1),
+            "least_confidence": 1 - np.maximum(proba, 1 - proba).prod(axis=1),
+        }
+    else:
+        _check_sums(estimator, proba)
+        measures = {
+            "predictive_entropy": entr(proba).sum(axis=1),
+            "least_confidence": 1 - proba.max(axis=1),
+        }
     return Judgement(proba, None, measures)
+
+
+def _has_several_labels(estimator: Any, X: Any, proba: Array) -> bool:
+    """Whether an estimator predicts an indicator of labels for each row."""
+    return np.shape(estimator.predict(rows_of(X, [0])))[1:] == proba.shape[1:]
+
+
+def _check_sums(estimator: Any, proba: Array) -> None:
+    sums = proba.sum(axis=1)
+    if not np.allclose(sums, 1, rtol=0, atol=SUM_TOLERANCE):
+        raise ValueError(
+            "predict_proba of estimator must give rows that sum to 1. Got sums from "
+            f"{sums.min():.3g} to {sums.max():.3g}: {estimator!r}."
+        )
 
 
 def _says_itself(estimator: Any) -> bool:

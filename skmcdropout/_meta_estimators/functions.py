@@ -64,7 +64,9 @@ def sample_proba(estimator: Any, X: ArrayLike) -> NDArray[np.floating]:
       `predict_proba`. A member that is no network is one draw;
     - `CalibratedClassifierCV`: each draw is calibrated. The mean over calibrated draws
       may differ a little from `predict_proba`, which calibrates the mean;
-    - `TransformedTargetRegressor` with a scaler;
+    - `TransformedTargetRegressor`, with a scaler or any other transformer or function
+      that is monotone in each target: the distributions are those of the targets
+      themselves;
 
     and in all of these inside each other.
 
@@ -108,10 +110,12 @@ def sample_predictions(estimator: Any, X: ArrayLike, return_std: bool = False) -
     Returns
     -------
     means : ndarray of shape (n_draws, n_rows) or (n_draws, n_rows, n_outputs)
-        The mean that each draw predicts, in units of y, draws first. All of it is in
-        memory at once.
+        The mean that each draw predicts, in units of y, draws first; its median where a
+        `TransformedTargetRegressor` stretches targets, as by a logarithm. All of it is
+        in memory at once.
     stds : ndarray of shape (n_draws, n_rows) or (n_draws, n_rows, n_outputs)
-        Standard deviation of the noise, in units of y; only with `return_std`.
+        Standard deviation of each draw's distribution, the noise, in units of y; only
+        with `return_std`.
 
     Raises
     ------
@@ -119,7 +123,7 @@ def sample_predictions(estimator: Any, X: ArrayLike, return_std: bool = False) -
         If the estimator is no regressor, or predicts with others than networks.
     ValueError
         If the weights of an ensemble are such that draws would have to be repeated very
-        often, or targets were transformed by other than a scaler.
+        often, or targets were transformed in a way that is not monotone or mixes them.
 
     See Also
     --------
@@ -159,7 +163,10 @@ def predict_uncertainty(
         Fitted `MCDropoutClassifier` or `MCDropoutRegressor`, or an estimator that
         predicts with some (see Notes of `sample_proba`). Or any other classifier with
         `predict_proba`, for the measures that need no draws, "predictive_entropy" and
-        "least_confidence".
+        "least_confidence". Where rows have several labels, as of a
+        `OneVsRestClassifier` of an indicator, these are of all labels together, taken
+        as independent: the sum of their entropies, and 1 minus the product of the
+        larger probabilities.
     X : array-like of shape (n_rows, n_features)
         Rows to predict, as `estimator` takes them.
     measure : str or sequence of str, default=None

@@ -37,6 +37,7 @@ from sklearn.semi_supervised import SelfTrainingClassifier
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skmcdropout._base import MCDropoutBase
+from skmcdropout._meta_estimators.target_changes import Affine, Monotone
 
 Array = NDArray[Any]
 #: A named tuple of arrays.
@@ -347,27 +348,22 @@ class _Says(ClassifierMixin, BaseEstimator):
 def _(estimator: TransformedTargetRegressor) -> list[Part]:
     transformer = estimator.transformer_
     if not _is_affine(transformer):
-        if not has_network(estimator.regressor_):
-            return []
-        names = ", ".join(kind.__name__ for kind in AFFINE)
-        raise ValueError(
-            f"transformer must be one of {names} for uncertainties and draws: others "
-            "do not only multiply and add, and noise that was normal would be so no "
-            f"more. Got {estimator!r}."
-        )
+        change = Monotone(transformer, _n_targets(estimator.regressor_))
+        return [Part(estimator.regressor_, change=change)]
     n_targets = getattr(transformer, "n_features_in_", 1)
     offset = transformer.inverse_transform(np.zeros((1, n_targets)))[0]
     scale = transformer.inverse_transform(np.ones((1, n_targets)))[0] - offset
     if n_targets == 1:
         offset, scale = offset[0], scale[0]
+    affine = Affine(scale, offset)
+    return [Part(estimator.regressor_, change=affine, scale=abs(scale))]
 
-    return [
-        Part(
-            estimator.regressor_,
-            change=lambda values: values * scale + offset,
-            scale=abs(scale),
-        )
-    ]
+
+def _n_targets(regressor: Any) -> int:
+    """Number of targets of the networks in a regressor; transformers need not know."""
+    while parts := parts_of(regressor):
+        regressor = parts[0].estimator
+    return int(getattr(regressor, "n_outputs_", 1))
 
 
 def _is_affine(transformer: Any) -> bool:

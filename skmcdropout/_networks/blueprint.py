@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import keras
 import numpy as np
@@ -15,17 +15,25 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from skmcdropout._networks import configuration
+from skmcdropout._networks.compiled_loss import as_loss
 from skmcdropout._networks.compiled_metrics import metrics_from_json
 from skmcdropout._networks.inputs import InputSpec, Rows, Shapes, pack
+from skmcdropout._networks.kept_loss import KeptLoss
 from skmcdropout._networks.keras_backend import seeded_generators
 from skmcdropout._networks.layer_state import restore_layers
-from skmcdropout._networks.losses import FunctionLoss
 from skmcdropout._networks.modes import as_called, undecorate
 from skmcdropout._networks.optimizers import from_json
 from skmcdropout._networks.outputs import Outputs
 from skmcdropout._networks.weights import ensure_built
 from skmcdropout._utils.arrays import Floats
 from skmcdropout._utils.private import flat_layers
+
+
+class Here(NamedTuple):
+    """What builds a network in this process alone: its lambdas by names of ours."""
+
+    config: str
+    functions: tuple[tuple[str, Any], ...]
 
 
 @dataclass(frozen=True)
@@ -38,7 +46,8 @@ class Blueprint:
     functions of the user's that the configuration names; `row_shapes` are those of the
     rows it was built with; `has_constants` says that layers like Normalization turn
     weights into constants of what is compiled, `has_code` that there is code that is
-    not Keras's, `is_float16` that a layer computes in float16.
+    not Keras's, `is_float16` that a layer computes in float16. `loss` is plain text
+    too, or a loss that its configuration does not make again. `here` is not saved.
     """
 
     config: str
@@ -47,7 +56,7 @@ class Blueprint:
     inputs: tuple[InputSpec, ...]
     row_shapes: Shapes
     outputs: Outputs
-    loss: str | None = None
+    loss: str | KeptLoss | None = None
     optimizer: str | None = None
     metrics: str | None = None
     layer_state: str = "{}"
@@ -55,7 +64,9 @@ class Blueprint:
     has_code: bool = False
     is_float16: bool = False
     maker: Callable[[], keras.Model] | None = None
+    here: Here | None = None
 
+    NOT_SAVED: ClassVar[tuple[str, ...]] = ("here",)
     takes_tables_only: ClassVar[bool] = False
     takes_any_shape: ClassVar[bool] = False
 
@@ -63,6 +74,11 @@ class Blueprint:
     def stands_alone(self) -> bool:
         """Whether what is compiled for one such network may be wrong for another."""
         return self.has_constants or self.has_code
+
+    @property
+    def is_compiled(self) -> bool:
+        """Whether it has a loss of the user's."""
+        return self.loss is not None
 
     @property
     def n_features_varies(self) -> bool:
@@ -86,13 +102,14 @@ class Blueprint:
         Lambda layers hold code, which Keras runs only where one says `trust`. Without
         it, nothing is imported but Keras's and what `custom_objects` hold.
         """
-        if not trust and self.maker is None:
-            configuration.check_origins(self.config, dict(self.custom_objects))
-        with (
-            seeded_generators(seed),
-            keras.utils.custom_object_scope(dict(self.custom_objects)),
-        ):
-            network = self._made(trust)
+        custom, config = dict(self.custom_objects), self.config
+        if self.here is not None:
+            config = self.here.config
+            custom |= self.here.functions
+        if not trust and config:
+            configuration.check_origins(config, custom)
+        with seeded_generators(seed), keras.utils.custom_object_scope(custom):
+            network = self._made(config, trust)
             ensure_built(network, self.row_shapes)
         within = flat_layers(network)
         for layer, is_trainable in zip(within, self.trainable, strict=True):
@@ -101,16 +118,25 @@ class Blueprint:
         restore_layers(within, self.layer_state)
         return network
 
-    def _made(self, trust: bool) -> keras.Model:
+    def _made(self, text: str, trust: bool) -> keras.Model:
         if self.maker is not None:
             return self.maker()
-        config, mode = json.loads(self.config), {"safe_mode": False} if trust else {}
+        _check_saved(text)
+        config, mode = json.loads(text), {"safe_mode": False} if trust else {}
         build = functools.partial(keras.saving.deserialize_keras_object, **mode)
         if config["class_name"] != "Sequential" or config["module"] != "keras":
             return build(config)
         # Keras adds one layer after the other, and fails at some that come first.
         steps = [build(layer) for layer in config["config"]["layers"]]
         return keras.Sequential(steps, name=config["config"]["name"])
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is saved."""
+        return {n: v for n, v in vars(self).items() if n not in self.NOT_SAVED}
+
+    def __deepcopy__(self, memo: Any) -> Blueprint:
+        """Itself, as it never changes."""
+        return self
 
     def build_to_train(self, is_shared: bool) -> keras.Model:
         """A network for a trainer."""
@@ -183,6 +209,8 @@ class Blueprint:
         """The loss the network was compiled with, an object or a function, or None."""
         if self.loss is None:
             return None
+        if isinstance(self.loss, KeptLoss):
+            return self.loss.loss
         with keras.utils.custom_object_scope(dict(self.custom_objects)):
             return keras.losses.get(json.loads(self.loss))
 
@@ -191,7 +219,7 @@ class Blueprint:
         given = self.given_loss()
         if given is None:
             return self.outputs.default_loss()
-        return given if isinstance(given, keras.Loss) else FunctionLoss(given)
+        return as_loss(given)
 
 
 def _check_trained_by_its_loss(network: keras.Model) -> None:
@@ -204,3 +232,13 @@ def _check_trained_by_its_loss(network: keras.Model) -> None:
                 f"{type(network).__name__} has one of its own. (Trained by its own "
                 "fit, it becomes an estimator by from_keras.)"
             )
+
+
+def _check_saved(config: str) -> None:
+    """Refuse a network that was saved without the lambdas in it."""
+    if not config:
+        raise ValueError(
+            "The model must hold no lambda whose code Keras can't save to be loaded "
+            "from a file. Name the function, and register it with "
+            "keras.saving.register_keras_serializable."
+        )

@@ -11,10 +11,15 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from skmcdropout._networks.compiled_loss import (
+    loss_from_logits,
+    name_of,
+    takes_codes,
+)
 from skmcdropout._networks.folded_chain import Affine
 from skmcdropout._networks.inputs import Shapes
 from skmcdropout._networks.last_layer import count_outputs, last_activation
-from skmcdropout._networks.losses import loss_from_logits, takes_codes
+from skmcdropout._networks.outputs import Comparisons
 
 #: Largest deviation of a row's probabilities from a sum of 1.
 SUM_TOLERANCE = 1e-3
@@ -39,6 +44,8 @@ class ClassOutputs:
     final_layers: ClassVar[tuple[Any, ...]] = ()
     label_dtype: ClassVar[Any] = np.int32
     label_shape: ClassVar[tuple[int, ...]] = ()
+    units: ClassVar[tuple[float, ...]] = ()
+    loss_unit: ClassVar[float] = 1.0
 
     @classmethod
     def of_perceptron(cls, n_classes: int) -> ClassOutputs:
@@ -151,16 +158,29 @@ class ClassOutputs:
         kernel = np.ascontiguousarray(kernel[:, order])
         return Affine(kernel, bias[order], "softmax", last.rate)
 
-    def targets(self, y: Any, loss: Any) -> Any:
-        """What `loss` compares with the outputs, from codes into the sorted classes."""
-        units = y
+    def comparisons(self, labels: Any, p: Any, units: Any, loss: Any) -> Comparisons:
+        """What `loss` compares, from codes into the sorted classes."""
+        codes = labels
         if not self.is_in_order:
-            units = tf.gather(tf.constant(self.order, tf.int32), y)
+            codes = tf.gather(tf.constant(self.order, tf.int32), labels)
         if self.n_units == 1:
-            return tf.cast(units, tf.float32)[:, None]
-        if takes_codes(loss):
-            return units
-        return tf.one_hot(units, self.n_units)
+            targets = tf.cast(codes, tf.float32)[:, None]
+        elif takes_codes(loss):
+            targets = codes
+        else:
+            targets = tf.one_hot(codes, self.n_units)
+        return Comparisons.same((targets, p))
+
+    def example(self, loss: Any) -> tuple[NDArray[Any], NDArray[np.float32]]:
+        """Made labels and outputs of more rows than there are outputs."""
+        n_rows = self.n_units + 2
+        outputs = np.random.RandomState(0).uniform(0.2, 0.8, (n_rows, self.n_units))
+        if self.n_units > 1:
+            outputs /= outputs.sum(axis=1, keepdims=True)
+        codes = np.arange(n_rows) % self.n_values
+        is_code = self.n_units == 1 or takes_codes(loss)
+        labels = codes if is_code else np.eye(self.n_units, dtype=np.float32)[codes]
+        return labels, outputs.astype(np.float32)
 
     def default_loss(self) -> keras.Loss:
         """Cross-entropy."""
@@ -224,7 +244,7 @@ def check_classifies(
     """Refuse a network that was compiled for regression or for several labels a row."""
     if loss is None or said is not None:
         return
-    name = str(getattr(loss, "name", None) or getattr(loss, "__name__", ""))
+    name = name_of(loss)
     if activation == "linear" and loss_from_logits(loss) is None:
         raise ValueError(
             "The model must be compiled with a loss over class probabilities or "

@@ -12,9 +12,11 @@ from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array, vstack
 from sklearn.utils import assert_all_finite
 
 from skmcdropout._utils.arrays import Floats, Table
+from skmcdropout._utils.sparse_tables import canonical, issparse
 
 #: Rows as an estimator gets them: a table or array, or one for each input of a network.
 Rows = Table | dict[str, Floats]
@@ -88,19 +90,14 @@ def _single(X: Rows) -> Floats:
 def refuse_dict(X: Mapping[str, Any]) -> NoReturn:
     """Refuse several arrays for a network with one input."""
     raise ValueError(
-        "X must be one array for a network with one input. "
-        f"Got a dict of {sorted(X)} instead."
+        f"X must be one array for a network with one input. Got {form_of(X)} instead."
     )
 
 
 def _fitted(array: Floats, spec: InputSpec) -> Floats:
     """The array in the shape of an input; a last axis of length 1 comes and goes."""
-    shape = array.shape[1:]
-    candidates = [shape, (*shape, 1), *([shape[:-1]] if shape[-1:] == (1,) else [])]
-    for candidate in candidates:
-        if _fits(candidate, spec.shape):
-            break
-    else:
+    shape = _shape_in(array.shape[1:], spec)
+    if shape is None:
         raise ValueError(
             f"X must hold rows of shape {spec.shape} for the network's input "
             f"{spec.name!r}. Got an array of shape {array.shape} instead."
@@ -111,7 +108,13 @@ def _fitted(array: Floats, spec: InputSpec) -> Floats:
             f"X must hold integers for the network's input {spec.name!r}. "
             "Got other values."
         )
-    return array.reshape(len(array), *candidate)
+    return array.reshape(len(array), *shape)
+
+
+def _shape_in(shape: tuple[int, ...], spec: InputSpec) -> tuple[int, ...] | None:
+    """The shape of a row as the input has it, if that is a matter of a last axis."""
+    candidates = [shape, (*shape, 1), *([shape[:-1]] if shape[-1:] == (1,) else [])]
+    return next((c for c in candidates if _fits(c, spec.shape)), None)
 
 
 def _fits(shape: Sequence[int], spec: Sequence[int | None]) -> bool:
@@ -120,8 +123,76 @@ def _fits(shape: Sequence[int], spec: Sequence[int | None]) -> bool:
     )
 
 
+def is_list_of_arrays(X: Any) -> bool:
+    """Whether `X` is a list of arrays, frames or tensors of at least one axis."""
+    return (
+        isinstance(X, (list, tuple))
+        and len(X) > 0
+        and all(len(getattr(array, "shape", ())) > 0 for array in X)
+    )
+
+
+def listed(arrays: Sequence[Any]) -> dict[str, Any]:
+    """Arrays that were given in the order of the inputs, as a dict."""
+    return {
+        name: array if hasattr(array, "iloc") or issparse(array) else np.asarray(array)
+        for name, array in zip(_places(len(arrays)), arrays, strict=True)
+    }
+
+
+def is_listed(X: Any) -> bool:
+    """Whether it is a dict that was a list."""
+    return isinstance(X, Mapping) and [*X] == _places(len(X))
+
+
+def _places(n: int) -> list[str]:
+    return [f"input {i:03d} of a list" for i in range(n)]
+
+
+def form_of(X: Any) -> str:
+    """In which form rows were given, in words."""
+    if is_listed(X):
+        return f"a list of {len(X)} arrays"
+    return f"a dict of {sorted(X)}" if isinstance(X, Mapping) else "a table or array"
+
+
+def inputs_to_predict(X: Any, inputs: Sequence[InputSpec]) -> Any:
+    """A list of arrays for the inputs of a network, as a dict, or the one array.
+
+    A list that can be one of rows is that.
+    """
+    if not is_list_of_arrays(X) or not inputs:
+        return X
+    shapes = [tuple(array.shape) for array in X]
+    if len(inputs) == 1:
+        (spec,) = inputs
+        if all(_fits(shape, spec.shape) for shape in shapes):
+            return X
+        if any(_shape_in(shape[1:], spec) is None for shape in shapes):
+            return X
+        return X[0] if len(X) == 1 else listed(X)
+    if all(len(shape) == 1 for shape in shapes):
+        sizes = [n for spec in inputs for n in spec.shape]
+        is_row = None in sizes or shapes[0][0] == _n_values(inputs)
+        if len(X) != len(inputs) or (is_row and len({*shapes}) == 1):
+            return X
+    return listed(X)
+
+
+def _n_values(inputs: Sequence[InputSpec]) -> int:
+    """Values of a row of all inputs, whose shapes are known."""
+    return sum(math.prod(n or 1 for n in spec.shape) for spec in inputs)
+
+
 def _by_name(X: Mapping[str, Floats], inputs: Sequence[InputSpec]) -> list[Floats]:
     names = [spec.name for spec in inputs]
+    if is_listed(X):
+        if len(X) != len(names):
+            raise ValueError(
+                f"X, a list, must hold an array for each of the network's inputs, "
+                f"{names}. Got {len(X)}."
+            )
+        X = dict(zip(names, X.values(), strict=True))
     if sorted(X) != sorted(names):
         raise ValueError(
             f"X, a dict, must hold an array for each of the network's inputs, {names}. "
@@ -146,3 +217,29 @@ def _split(X: Floats, inputs: Sequence[InputSpec]) -> list[Floats]:
         _fitted(part.reshape(len(X), *shape), spec)
         for part, shape, spec in zip(parts, shapes, inputs, strict=True)
     ]
+
+
+def joined(first: Rows, second: Rows) -> Rows:
+    """Rows of one kind, one after the other."""
+    if isinstance(first, Mapping) and isinstance(second, Mapping):
+        if first.keys() == second.keys():
+            return {n: _joined_arrays(first[n], second[n]) for n in first}
+    elif not (isinstance(first, Mapping) or isinstance(second, Mapping)):
+        return _joined_arrays(first, second)
+    raise ValueError(
+        f"X_val must have the form of X, {form_of(first)}. "
+        f"Got {form_of(second)} instead."
+    )
+
+
+def _joined_arrays(first: Any, second: Any) -> Any:
+    """Rows of arrays or sparse tables, one after the other, sparse if the first are."""
+    if first.shape[1:] != second.shape[1:]:
+        raise ValueError(
+            f"X_val must have rows of the shape {first.shape[1:]} of X. "
+            f"Got {second.shape[1:]}."
+        )
+    if issparse(first):
+        both = [csr_array(first), csr_array(second)]
+        return canonical(vstack(both, format="csr"))
+    return np.concatenate([first, second.toarray() if issparse(second) else second])

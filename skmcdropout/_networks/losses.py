@@ -1,10 +1,8 @@
-"""Losses: those of our own, and what is known of a user's."""
+"""The losses that networks are trained by which were compiled with none."""
 
 from __future__ import annotations
 
-import inspect
 import math
-from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -67,57 +65,3 @@ class GaussianLoss(keras.losses.Loss):
         trained = of_means + of_logs
         loss = (surprise + within + LOG_2_PI) / 2
         return tf.reduce_sum(loss + trained - tf.stop_gradient(trained), axis=-1)
-
-
-class FunctionLoss(keras.losses.Loss):
-    """A loss given as a function of the true and predicted values of each row."""
-
-    def __init__(self, function: Callable[[Any, Any], Any]) -> None:
-        super().__init__(name=function.__name__)
-        self.function = function
-
-    def call(self, y_true: Any, y_pred: Any) -> Any:
-        """The loss of each row."""
-        return self.function(y_true, y_pred)
-
-
-def compiled_loss(network: keras.Model) -> Any:
-    """The loss a model was compiled with, an object or function; None for none.
-
-    Several losses and lambdas are refused.
-    """
-    given = network.loss if network.compiled else None
-    if isinstance(given, (list, tuple, dict)):
-        raise ValueError(
-            "The model must be compiled with one loss, as it has one output. "
-            f"Got {given!r}."
-        )
-    loss = None if given is None else keras.losses.get(given)
-    if getattr(loss, "__name__", "") == "<lambda>":
-        raise ValueError(
-            "The loss that the model is compiled with must have a name, by which it "
-            "can be found again. Got a lambda."
-        )
-    return loss
-
-
-def takes_codes(loss: Any) -> bool:
-    """Whether a loss compares codes of classes; one of the user's says so by its name.
-
-    All others are given one-hot labels.
-    """
-    names = [parent.__name__ for parent in type(loss).__mro__]
-    if isinstance(loss, FunctionLoss):
-        names = [loss.function.__name__]
-    return any("sparse" in name.lower() for name in names)
-
-
-def loss_from_logits(loss: Any) -> bool | None:
-    """Whether a loss takes logits; None for a loss that does not know the question."""
-    if isinstance(loss, FunctionLoss):
-        loss = loss.function
-    if isinstance(loss, keras.Loss):
-        says = loss.get_config().get("from_logits")
-        return None if says is None else bool(says)
-    parameter = inspect.signature(loss).parameters.get("from_logits") if loss else None
-    return None if parameter is None else bool(parameter.default)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import tensorflow as tf
 from numpy.typing import NDArray
@@ -13,6 +13,24 @@ from skmcdropout._utils.arrays import Floats
 
 if TYPE_CHECKING:
     import keras
+
+
+class Comparisons(NamedTuple):
+    """Pairs of targets and predictions: what a loss and metrics compare, in a graph.
+
+    The network is trained by the loss of `trained`, times `factor`; what is told is
+    that of `told`, and what metrics say of `measured`.
+    """
+
+    trained: tuple[Any, Any]
+    told: tuple[Any, Any]
+    measured: tuple[Any, Any]
+    factor: Any = None
+
+    @classmethod
+    def same(cls, pair: tuple[Any, Any], factor: Any = None) -> Comparisons:
+        """One pair for all."""
+        return cls(pair, pair, pair, factor)
 
 
 class Outputs(Protocol):
@@ -62,8 +80,19 @@ class Outputs(Protocol):
     def chained(self, last: Affine) -> Affine | None:
         """The last layer of a chain that gives values; None if it ends otherwise."""
 
-    def targets(self, y: Any, loss: Any) -> Any:
-        """What `loss` compares with the outputs, from labels."""
+    @property
+    def units(self) -> Sequence[float]:
+        """Numbers that `comparisons` needs, and that compiled code does not know."""
+
+    @property
+    def loss_unit(self) -> float:
+        """What a difference of 1 between losses in standard units is in those told."""
+
+    def comparisons(self, labels: Any, p: Any, units: Any, loss: Any) -> Comparisons:
+        """What `loss` and metrics compare, from labels and a network's outputs."""
+
+    def example(self, loss: Any) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Made labels, as `loss` is shown them, and outputs to try it with."""
 
     def default_loss(self) -> keras.Loss:
         """The loss of a network that was compiled with none."""

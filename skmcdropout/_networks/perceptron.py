@@ -46,6 +46,7 @@ class Perceptron:
     table_dtype: ClassVar[Any] = np.float32
     custom_objects: ClassVar[tuple[tuple[str, Any], ...]] = ()
     stands_alone: ClassVar[bool] = False
+    is_compiled: ClassVar[bool] = False
     takes_tables_only: ClassVar[bool] = True
     n_features_varies: ClassVar[bool] = False
     takes_any_shape: ClassVar[bool] = True

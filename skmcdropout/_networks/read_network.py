@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable
 from types import FunctionType
 from typing import Any
@@ -10,11 +11,13 @@ from typing import Any
 import keras
 
 from skmcdropout._networks import configuration
-from skmcdropout._networks.blueprint import Blueprint
+from skmcdropout._networks.blueprint import Blueprint, Here
+from skmcdropout._networks.compiled_loss import compiled_loss
 from skmcdropout._networks.compiled_metrics import compiled_metrics, metrics_as_json
 from skmcdropout._networks.inputs import InputSpec, Shapes
+from skmcdropout._networks.kept_loss import KeptLoss, as_saved
 from skmcdropout._networks.layer_state import state_of_layers
-from skmcdropout._networks.losses import compiled_loss
+from skmcdropout._networks.modes import replaced_methods
 from skmcdropout._networks.noise_layers import check_samplable, is_ours
 from skmcdropout._networks.optimizers import as_json
 from skmcdropout._networks.outputs import Outputs
@@ -43,33 +46,72 @@ def read_network(
     loss = compiled_loss(network)
     optimizer = network.optimizer if network.compiled else None
     custom = _custom_objects(network, loss, optimizer, *compiled_metrics(network))
+    saved_loss = None if loss is None else as_saved(loss, custom)
+    config, here = _configurations_of(network, within) if maker is None else ("", None)
     return Blueprint(
-        config=_configuration_of(network) if maker is None else "",
+        config=config,
         trainable=tuple(layer.trainable for layer in within),
         custom_objects=tuple(sorted(custom.items())),
         inputs=inputs,
         row_shapes=row_shapes,
         outputs=read_outputs(network, row_shapes, loss),
-        loss=None if loss is None else json.dumps(keras.losses.serialize(loss)),
+        loss=saved_loss,
         optimizer=None if optimizer is None else as_json(optimizer),
         metrics=metrics_as_json(network),
         layer_state=state_of_layers(within),
         has_constants=any(map(derives_constants, within)),
-        has_code=maker is not None or any(map(_is_code, [*within, *custom.values()])),
+        has_code=maker is not None
+        or isinstance(saved_loss, KeptLoss)
+        or any(map(_is_code, [*within, *custom.values()])),
         is_float16=any(layer.compute_dtype == "float16" for layer in within),
         maker=maker,
+        here=here,
     )
 
 
-def _configuration_of(network: keras.Model) -> str:
+def _configurations_of(
+    network: keras.Model, within: list[Any]
+) -> tuple[str, Here | None]:
+    """What Keras saves of a network, and what builds it in this process.
+
+    The code of a lambda without what it names is all that Keras could save of it, and
+    not even that where it closes over other things than numbers.
+    """
+    found = [value for layer in within for value in vars(layer).values()]
+    lambdas = list(filter(_is_lambda, found))
+    if not lambdas:
+        return _configuration_of(network), None
+    named = {f"lambda_{i}": function for i, function in enumerate(lambdas)}
     try:
-        plain = keras.saving.serialize_keras_object(network)
+        for name, function in named.items():
+            function.__name__ = name  # else Keras writes its code
+        here = Here(_configuration_of(network), tuple(named.items()))
+    finally:
+        for function in lambdas:
+            function.__name__ = "<lambda>"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # it is not run elsewhere
+            return _configuration_of(network), here
+    except NotPlainError:
+        return "", here
+
+
+def _is_lambda(value: Any) -> bool:
+    return isinstance(value, FunctionType) and value.__name__ == "<lambda>"
+
+
+def _configuration_of(network: keras.Model) -> str:
+    models = [m for m in flat_layers(network) if isinstance(m, keras.Model)]
+    uncompiled = {(m, "get_compile_config"): lambda: None for m in models}
+    try:
+        with replaced_methods(uncompiled):
+            plain = keras.saving.serialize_keras_object(network)
+        if isinstance(network, keras.Sequential):
+            plain = configuration.for_any_number_of_rows(plain)
+        return json.dumps(plain)
     except Exception as error:  # whatever a get_config of the user's may raise
         raise not_plain(network, error) from error
-    plain = {k: v for k, v in plain.items() if k != "compile_config"}
-    if isinstance(network, keras.Sequential):
-        plain = configuration.for_any_number_of_rows(plain)
-    return json.dumps(plain)
 
 
 def _is_code(value: Any) -> bool:

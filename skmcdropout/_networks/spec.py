@@ -35,6 +35,10 @@ class NetworkSpec(Protocol):
         """Whether what is compiled for one such network may be wrong for another."""
 
     @property
+    def is_compiled(self) -> bool:
+        """Whether it has a loss of the user's."""
+
+    @property
     def takes_tables_only(self) -> bool:
         """Whether rows have one axis, of real numbers."""
 

@@ -10,7 +10,9 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from skmcdropout._networks.outputs import Outputs
 from skmcdropout._networks.spec import NetworkSpec
+from skmcdropout._training.criterion import Criterion
 from skmcdropout._training.one_thread import OnOneThread
 from skmcdropout._training.state import TrainingState
 from skmcdropout._training.trainer import Call, Trainer, fixed_learning_rate
@@ -38,12 +40,12 @@ class GraphTrainer(Trainer):
         super().__init__(network, optimizer, spec)
         train_on_one_replica(optimizer)
         self._spec = spec
-        self._loss_fn = spec.make_loss()
+        self._criterion = Criterion(spec.make_loss(), spec.outputs)
         label_shape, label_dtype = spec.outputs.label_shape, spec.outputs.label_dtype
         if self._has_metrics:  # their variables are made at the first call
             p = tf.zeros((1, spec.outputs.n_units))
             labels = tf.zeros((1, *label_shape), label_dtype)
-            self.compute_metrics(None, self._targets(labels), p)
+            self.compute_metrics(None, *self._criterion.measured(labels, p))
         kind = FreeVariables if any_shape else OwnVariables
         self._variables = kind(network, optimizer)
         self._initial_optimizer = [v.numpy() for v in optimizer.variables]
@@ -84,6 +86,10 @@ class GraphTrainer(Trainer):
     def set_weights(self, weights: Sequence[NDArray[Any]]) -> None:
         """Set the weights that are trained."""
         self._variables.set(weights)
+
+    def use(self, outputs: Outputs) -> None:
+        """Compare in the units of these outputs, of those that the trainer serves."""
+        self._criterion.use(outputs)
 
     @property
     def optimizer_kind(self) -> str:
@@ -212,16 +218,17 @@ class GraphTrainer(Trainer):
                     return_losses=True,
                     **self._mode(training=True),
                 )
-                targets, factors = self._targets(tf.gather(y, rows)), tf.gather(w, rows)
-                loss = self._loss_fn(targets, p, sample_weight=factors)
-                parts = [tf.cast(part, tf.float32) for part in (loss, *penalties)]
-                loss = tf.add_n(parts)
+                labels, factors = tf.gather(y, rows), tf.gather(w, rows)
+                loss, told = self._criterion.losses(labels, p, factors)
+                parts = [tf.cast(part, tf.float32) for part in penalties]
+                loss = tf.add_n([loss, *parts])
             self.optimizer.apply(tape.gradient(loss, values), variables.slots)
-            self._measure(targets, p, factors)
+            self._measure(labels, p, factors)
             variables.constrain(shapes)
             for variable, value in zip(variables.others, updated, strict=True):
                 assign(variable, value)
-            loss_sum = loss * tf.cast(tf.size(rows), loss.dtype)
+            told = tf.add_n([told, *parts])
+            loss_sum = told * tf.cast(tf.size(rows), told.dtype)
             return batch + 1, losses.write(tf.cast(batch - first, tf.int32), loss_sum)
 
         losses = tf.TensorArray(tf.float32, tf.cast(last - first, tf.int32))
@@ -232,17 +239,15 @@ class GraphTrainer(Trainer):
                 rate.assign(base)
         return losses
 
-    def _measure(self, targets: Any, p: tf.Tensor, factors: Any) -> None:
+    def _measure(self, labels: Any, p: tf.Tensor, factors: Any) -> None:
         """Let the metrics see a batch."""
         if self._has_metrics:
-            self.compute_metrics(None, targets, p, sample_weight=factors)
+            compared = self._criterion.measured(labels, p)
+            self.compute_metrics(None, *compared, sample_weight=factors)
 
     def _mode(self, training: bool) -> dict[str, bool]:
         """`training`, for a network whose `call` takes it."""
         return {"training": training} if takes_training(self.network) else {}
-
-    def _targets(self, y: Any) -> Any:
-        return self._spec.outputs.targets(y, self._loss_fn)
 
     def _evaluate_in_graph(
         self, shapes: Any, x: tf.Tensor, y: Any, w: Any, rows: tf.Tensor
@@ -257,8 +262,8 @@ class GraphTrainer(Trainer):
         )
         labels, factors = tf.gather(y, rows), tf.gather(w, rows)
         factors = tf.math.divide_no_nan(factors, tf.reduce_mean(factors))
-        self._measure(self._targets(labels), p, factors)
-        loss = self._loss_fn(self._targets(labels), p, sample_weight=factors)
+        self._measure(labels, p, factors)
+        _, loss = self._criterion.losses(labels, p, factors)
         outputs = self._spec.outputs
         scores = outputs.scores(outputs.values(p), labels)
         means = {name: tf.reduce_mean(s * factors) for name, s in scores.items()}

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedShuffleSplit
-from sklearn.utils.class_weight import compute_class_weight
 
 from skmcdropout._utils.arrays import Table
 from skmcdropout._utils.sparse_tables import (
@@ -48,12 +47,13 @@ def training_rows(
     X: Table,
     y: NDArray[Any],
     sample_weight: NDArray[np.float64] | None,
-    class_weight: dict[Any, float] | str | None = None,
+    class_weight: dict[Any, float] | str | NDArray[np.float64] | None = None,
     classes: NDArray[Any] | None = None,
 ) -> TrainingRows:
     """Rows and loss weights that honour `sample_weight` and `class_weight`.
 
-    `y` holds codes into `classes`, or real numbers (n_rows, n_targets);
+    `y` holds codes into `classes`, or real numbers (n_rows, n_targets); an array as
+    `class_weight` has a weight for each class;
     `sample_weight`, where given, is positive.
     """
     n_rows = X.shape[0]
@@ -69,7 +69,10 @@ def training_rows(
     else:
         loss_weights = weights / weights.max()
     if class_weight is not None and classes is not None:
-        loss_weights *= _weight_of_class(class_weight, classes, y, weights)[y]
+        factors = class_weight
+        if not isinstance(factors, np.ndarray):
+            factors = weight_of_class(factors, classes, y, weights)
+        loss_weights *= factors[y]
         rows = rows[loss_weights[rows] > 0]
     if not len(rows):
         raise ValueError(
@@ -87,12 +90,12 @@ def canonical_order(
 
     They are sorted by a hash of `X` in integer arithmetic, exact where a projection in
     floating point would round differently from one position to the next, and those of
-    one hash by their weights and labels. Different ones of one hash are sorted by their
+    one hash by their labels and weights. Different ones of one hash are sorted by their
     values.
     """
     labels = y.reshape(len(y), -1)
     keys = _hashes(X)
-    order = np.lexsort((*labels.T, weights, keys))
+    order = np.lexsort((weights, *labels.T, keys))
     is_tied = keys[order[1:]] == keys[order[:-1]]
     ties = np.flatnonzero(is_tied)
     has_changed = np.zeros(len(is_tied), dtype=bool)
@@ -175,12 +178,13 @@ def hold_out(
     return rows[~is_held], rows[is_held]
 
 
-def _weight_of_class(
+def weight_of_class(
     class_weight: dict[Any, float] | str,
     classes: NDArray[Any],
     y: NDArray[np.int64],
     weights: NDArray[np.float64],
 ) -> NDArray[np.float64]:
+    """Weight of each class, as `class_weight` says for these labels and weights."""
     if not isinstance(class_weight, dict):  # "balanced"
         share = np.maximum(weights / weights.max(), np.finfo(float).tiny)
         mass = np.bincount(y, weights=share, minlength=len(classes))
@@ -190,4 +194,10 @@ def _weight_of_class(
             "class_weight, a dict, must give finite weights of at least 0. "
             f"Got {class_weight!r} instead."
         )
-    return compute_class_weight(class_weight, classes=classes, y=classes[y])
+    labels = classes.tolist()
+    if class_weight and not any(label in class_weight for label in labels):
+        raise ValueError(
+            "class_weight, a dict, must have labels of y as keys. The classes, "
+            f"{labels}, are not in class_weight. Got {class_weight!r}."
+        )
+    return np.array([float(class_weight.get(label, 1.0)) for label in labels])

@@ -17,6 +17,7 @@ class Recipe:
     """How to train: what an estimator's parameters say of it.
 
     `optimizer` is a name, a class, or a class and the configuration of an instance.
+    `stops_early` says that the validation rows decide when to stop.
     With `is_annealed` the learning rate falls to 0 over all epochs, by half a cosine.
     """
 
@@ -26,6 +27,7 @@ class Recipe:
     epochs: int
     n_iter_no_change: int
     seed: int
+    stops_early: bool = True
     is_annealed: bool = False
 
 

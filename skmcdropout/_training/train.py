@@ -60,8 +60,8 @@ def train(
         return trainer.unload(learning_rate, state.progress)
 
     called = list(callbacks)
-    if len(data.validation_rows):
-        called.append(EarlyStopping(recipe.n_iter_no_change))
+    if len(data.validation_rows) and recipe.stops_early:
+        called.append(EarlyStopping(recipe.n_iter_no_change, spec.outputs.loss_unit))
     if watcher is not None:
         # It comes after the history, so that this holds the epoch that it is told of.
         called += [keras.callbacks.History(), _TellsWatcher(watcher, reached)]

@@ -66,6 +66,7 @@ class Trainer(keras.Model):
         metrics = spec.make_metrics()
         self.compile(optimizer, SCIKERAS_LOSS(), **metrics)
         self._has_metrics = bool(metrics)
+        self._advice = ADVICE_TO_COMPILED if spec.is_compiled else ADVICE
 
     @abc.abstractmethod
     def get_weights(self) -> list[NDArray[Any]]:
@@ -204,7 +205,7 @@ class Trainer(keras.Model):
             for epoch, loss in zip(together, sums, strict=True):
                 with interrupts_held():
                     logs = {"loss": float(loss) / len(rows), **self._measured()}
-                    _check_finite(logs["loss"], epoch)
+                    _check_finite(logs["loss"], epoch, self._advice)
                     if len(validation_rows):
                         logs |= self._validated()
                 hooks.on_epoch_end(epoch, logs)
@@ -213,7 +214,7 @@ class Trainer(keras.Model):
         self._end()
         hooks.on_train_end(logs)
         if not all(np.isfinite(weight).all() for weight in self.get_weights()):
-            _check_finite(np.nan, self.history.epoch[-1])
+            _check_finite(np.nan, self.history.epoch[-1], self._advice)
         return self.history
 
     def _surrounded(
@@ -269,12 +270,25 @@ def _hooks_batches(callback: keras.callbacks.Callback) -> bool:
     )
 
 
-def _check_finite(loss: float, epoch: int) -> None:
+#: What helps against losses that are not finite.
+ADVICE = (
+    "Scale the features (StandardScaler), lower learning_rate or let the optimizer "
+    "clip the gradients (optimizer=keras.optimizers.Adam(clipnorm=1.0))."
+)
+
+#: The same for networks with a loss of their own.
+ADVICE_TO_COMPILED = (
+    "The loss that the model is compiled with must be finite for all values of y, in "
+    "their own units, and whatever the model predicts (no logarithm or quotient of "
+    "what may be 0 or below); or scale the features (StandardScaler), or compile with "
+    "a lower learning rate or with gradients that are clipped (clipnorm=1.0)."
+)
+
+
+def _check_finite(loss: float, epoch: int, advice: str) -> None:
     if not np.isfinite(loss):
         raise ValueError(
-            f"The training loss became {loss} in epoch {epoch + 1}. Scale the features "
-            "(StandardScaler), lower learning_rate or let the optimizer clip the "
-            "gradients (optimizer=keras.optimizers.Adam(clipnorm=1.0))."
+            f"The training loss became {loss} in epoch {epoch + 1}. {advice}"
         )
 
 

@@ -35,6 +35,7 @@ def acquire_trainer(
         )
         clear_when_gone(trainer)
     spec.set_strengths(trainer.network)
+    trainer.use(spec.outputs)
     return trainer
 
 

@@ -100,7 +100,8 @@ class _Digester:
         elif isinstance(value, np.random.RandomState):
             yield self.digest(value.get_state(legacy=False))
         elif is_dataclass(value):
-            names = [field.name for field in fields(value)]
+            left_out = getattr(value, "NOT_SAVED", ())
+            names = {field.name for field in fields(value)}.difference(left_out)
             yield self.digest({name: getattr(value, name) for name in names})
         elif isinstance(value, ChecksumMixin):
             yield self.digest(value.__getstate__())

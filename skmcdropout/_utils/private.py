@@ -2,8 +2,9 @@
 
 Whatever is relied on without being promised is used here and nowhere else, under a
 name that says what for. What would be missed silently is looked for by `check_keras`,
-all else where it is used. `tests/test_keras_assumptions.py` and
-`tests/test_sklearn_assumptions.py` test what each part does, on the libraries alone.
+all else where it is used. `tests/networks/test_keras_assumptions.py` and
+`tests/contracts/test_sklearn_assumptions.py` test what each part does, on the libraries
+alone.
 """
 
 from __future__ import annotations
@@ -89,6 +90,16 @@ __all__ = [
     "rows_of",
     "validate_parameter_constraints",
 ]
+
+
+def scale_of_power(transformer: Any) -> Any:
+    """What a fitted `PowerTransformer` that standardises divides by."""
+    return _part(transformer, "_scaler").scale_
+
+
+def arguments_of_loss(loss: Any) -> dict[str, Any]:
+    """What a loss of Keras that wraps a function gives it; nothing for another."""
+    return dict(getattr(loss, "_fn_kwargs", {}))
 
 
 def callbacks_of(estimator: Any) -> list[Any]:

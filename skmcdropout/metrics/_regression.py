@@ -131,7 +131,7 @@ def crps(
     """
     y, m, s = _check_mixture(y_true, means, stds)
     scores = gaussian_mixture.crps(y, m, s)
-    return _mean_over_outputs(mean_over_rows(scores, sample_weight), multioutput)
+    return mean_over_outputs(mean_over_rows(scores, sample_weight), multioutput)
 
 
 def interval_score(
@@ -195,7 +195,7 @@ def interval_score(
     y = _check_values(y_true, low.shape, "lower and upper")
     outside = np.maximum(low - y, 0) + np.maximum(y - high, 0)
     scores = high - low + 2 / (1 - coverage) * outside
-    return _mean_over_outputs(mean_over_rows(scores, sample_weight), multioutput)
+    return mean_over_outputs(mean_over_rows(scores, sample_weight), multioutput)
 
 
 def interval_coverage(
@@ -248,7 +248,7 @@ def interval_coverage(
     low, high = _check_interval(lower, upper)
     y = _check_values(y_true, low.shape, "lower and upper")
     is_inside = ((low <= y) & (y <= high)).astype(np.float64)
-    return _mean_over_outputs(mean_over_rows(is_inside, sample_weight), multioutput)
+    return mean_over_outputs(mean_over_rows(is_inside, sample_weight), multioutput)
 
 
 def interval_width(
@@ -294,7 +294,7 @@ def interval_width(
     """
     low, high = _check_interval(lower, upper)
     widths = mean_over_rows(high - low, sample_weight)
-    return _mean_over_outputs(widths, multioutput)
+    return mean_over_outputs(widths, multioutput)
 
 
 def quantile_calibration_curve(
@@ -405,7 +405,7 @@ def quantile_calibration_error(
     """
     levels, observed = quantile_calibration_curve(y_true, means, stds)
     distances = np.abs(observed.T - levels).mean(axis=-1)
-    return _mean_over_outputs(distances, multioutput)
+    return mean_over_outputs(distances, multioutput)
 
 
 def _check_values(values: ArrayLike, shape: tuple[int, ...], like: str) -> Floats:
@@ -480,7 +480,7 @@ def mean_over_rows(scores: Floats, sample_weight: ArrayLike | None) -> Floats:
     return np.average(scores, axis=0, weights=weight)
 
 
-def _mean_over_outputs(scores: Floats, multioutput: str | ArrayLike) -> float | Floats:
+def mean_over_outputs(scores: Floats, multioutput: str | ArrayLike) -> float | Floats:
     """What `multioutput` asks for of the scores of outputs, as in scikit-learn."""
     if isinstance(multioutput, str):
         if multioutput == "uniform_average":

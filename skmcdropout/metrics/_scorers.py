@@ -222,8 +222,16 @@ class _DistributionScorer(_Scorer):
             kwargs.setdefault("coverage", 0.9)
             found = regressors.intervals(estimator, X, kwargs["coverage"])
             predicted = found["lower"], found["upper"]
-        else:
+        elif not regressors.is_stretched(estimator):
             predicted = regressors.union_of_draws(estimator, X)
+        elif score == "neg_crps":
+            scores = regressors.crps(estimator, X, y_true)
+            of_outputs = _regression.mean_over_rows(scores, kwargs.get("sample_weight"))
+            how = kwargs.get("multioutput", "uniform_average")
+            return self._sign * _regression.mean_over_outputs(of_outputs, how)
+        else:
+            y_true, means, std = regressors.as_normal(estimator, X, y_true)
+            predicted = means, np.full_like(means, std)
         return self._sign * self._score_func(y_true, *predicted, **kwargs)
 
 

@@ -70,3 +70,11 @@ def check_classifier(estimator: Any) -> None:
             "The estimator must be a classifier for this display. "
             f"Got {estimator!r} instead."
         )
+
+
+def like_table(X: Any, rows: NDArray[Any]) -> Any:
+    """A table with the columns of `X`, of pandas or Polars; or the array."""
+    if not hasattr(X, "columns"):
+        return rows
+    names = {"columns" if hasattr(X, "iloc") else "schema": list(X.columns)}
+    return type(X)(rows, **names)

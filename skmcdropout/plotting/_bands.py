@@ -13,6 +13,7 @@ from sklearn.utils import check_array, check_consistent_length
 from skmcdropout.plotting._axes import (
     BLUE,
     axes_or_new,
+    like_table,
     of_target,
     predicted_intervals,
     some_rows,
@@ -164,7 +165,7 @@ class PredictiveBandDisplay:
         varied = np.tile(np.nanmedian(table, axis=0), (grid_resolution, 1))
         varied[:, column] = grid
         mean, lower, upper, epistemic = predicted_intervals(
-            estimator, _like(X, varied), coverage, target
+            estimator, like_table(X, varied), coverage, target
         )
         true = None
         if y is not None:
@@ -263,11 +264,3 @@ def _column(X: Any, n_features: int, feature: int | str) -> tuple[int, str]:
         f"feature must be an int in the range [0, {n_features}){known}. "
         f"Got {feature!r} instead."
     )
-
-
-def _like(X: Any, rows: NDArray[Any]) -> Any:
-    """A table with the columns of `X`, of pandas or Polars; or the array."""
-    if not hasattr(X, "columns"):
-        return rows
-    names = {"columns" if hasattr(X, "iloc") else "schema": list(X.columns)}
-    return type(X)(rows, **names)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from skmcdropout._meta_estimators.functions import sample_predictions
+from skmcdropout._meta_estimators.regressors import as_normal, is_stretched
 from skmcdropout.metrics import quantile_calibration_curve, quantile_calibration_error
 from skmcdropout.plotting._axes import axes_or_new, of_target
 
@@ -115,10 +116,14 @@ class QuantileCalibrationDisplay:
         ValueError
             If there is no such `target`.
         """
-        draws = sample_predictions(estimator, X, return_std=True)
-        means, stds = (of_target(values, target, axis=2) for values in draws)
+        y_true = np.asarray(y)
+        if is_stretched(estimator):
+            y_true, *draws = as_normal(estimator, X, y_true)
+        else:
+            draws = sample_predictions(estimator, X, return_std=True)
+        means, stds = (of_target(np.asarray(x), target, axis=2) for x in draws)
         return cls.from_predictions(
-            of_target(np.asarray(y), target),
+            of_target(y_true, target),
             means,
             stds,
             name=name,

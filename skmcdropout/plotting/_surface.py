@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_array
 
 from skmcdropout._meta_estimators.functions import predict_uncertainty
-from skmcdropout.plotting._axes import check_classifier
+from skmcdropout.plotting._axes import check_classifier, like_table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,10 +35,14 @@ class UncertaintySurfaceDisplay:
         Predictive entropy, expected entropy and mutual information in nats.
     n_classes : int
         Number of classes, for the largest value there can be.
+    feature_names : sequence of 2 str, default=("feature 0", "feature 1")
+        What the axes are labelled with.
 
     Attributes
     ----------
-    ax_ : ndarray of shape (3,) of matplotlib Axes
+    ax_ : matplotlib Axes
+        Where the first is drawn.
+    axes_ : ndarray of shape (3,) of matplotlib Axes
         Where they are drawn.
     figure_ : matplotlib Figure
         The figure of these.
@@ -63,10 +67,12 @@ class UncertaintySurfaceDisplay:
         surfaces: NDArray[Any],
         *,
         n_classes: int,
+        feature_names: Sequence[str] = ("feature 0", "feature 1"),
     ) -> None:
         self.extent = extent
         self.surfaces = surfaces
         self.n_classes = n_classes
+        self.feature_names = feature_names
 
     @classmethod
     def from_estimator(
@@ -87,7 +93,8 @@ class UncertaintySurfaceDisplay:
             Fitted `MCDropoutClassifier`, or what else `skmcdropout.sample_proba`
             takes, as pipelines and ensembles of them.
         X : array-like of shape (n_rows, 2)
-            Rows that say where to draw; shown as points if `y` is given.
+            Rows that say where to draw; shown as points if `y` is given. The estimator
+            is given a data frame if this is one.
         y : array-like of shape (n_rows,), default=None
             Their labels.
         grid_resolution : int, default=150
@@ -120,11 +127,14 @@ class UncertaintySurfaceDisplay:
         grid = [np.linspace(low[i], high[i], grid_resolution) for i in (0, 1)]
         horizontal, vertical = np.meshgrid(*grid)
         plane = np.column_stack([horizontal.ravel(), vertical.ravel()])
-        values = predict_uncertainty(estimator, plane, list(SURFACES))
+        rows = like_table(X, plane)
+        values = predict_uncertainty(estimator, rows, list(SURFACES))
+        names = list(getattr(X, "columns", ["feature 0", "feature 1"]))
         display = cls(
             (low[0], high[0], low[1], high[1]),
             values.T.reshape(3, *horizontal.shape),
             n_classes=len(estimator.classes_),
+            feature_names=names,
         ).plot(axes=axes)
         if y is not None:
             display._show_rows(points, np.asarray(y))
@@ -149,10 +159,11 @@ class UncertaintySurfaceDisplay:
             _, axes = plt.subplots(
                 1, 3, figsize=(12, 3.8), layout="constrained", sharey=True
             )
-        self.ax_ = np.asarray(axes)
-        self.figure_ = self.ax_[0].figure
+        self.axes_ = np.asarray(axes)
+        self.ax_ = self.axes_[0]
+        self.figure_ = self.ax_.figure
         for axis, surface, (measure, kind) in zip(
-            self.ax_, self.surfaces, SURFACES.items(), strict=True
+            self.axes_, self.surfaces, SURFACES.items(), strict=True
         ):
             image = axis.imshow(
                 surface,
@@ -164,16 +175,16 @@ class UncertaintySurfaceDisplay:
                 vmax=np.log(self.n_classes),
             )
             axis.set_title(f"{kind}\n({measure})", fontsize=10)
-            axis.set_xlabel("feature 0")
-        self.ax_[0].set_ylabel("feature 1")
+            axis.set_xlabel(str(self.feature_names[0]))
+        self.ax_.set_ylabel(str(self.feature_names[1]))
         self.figure_.colorbar(
-            image, ax=list(self.ax_), label=f"nats, at most log {self.n_classes}"
+            image, ax=list(self.axes_), label=f"nats, at most log {self.n_classes}"
         )
         return self
 
     def _show_rows(self, X: NDArray[Any], y: NDArray[Any]) -> None:
         markers, colors = "o^sDv", ("white", "#E69F00", "#56B4E9", "#CC79A7", "black")
-        for axis in self.ax_:
+        for axis in self.axes_:
             for i, label in enumerate(np.unique(y)):
                 axis.scatter(
                     *X[y == label].T,
@@ -184,4 +195,4 @@ class UncertaintySurfaceDisplay:
                     linewidths=0.4,
                     label=f"class {label}",
                 )
-        self.ax_[0].legend(loc="lower left", fontsize=8, framealpha=0.9)
+        self.ax_.legend(loc="lower left", fontsize=8, framealpha=0.9)
