@@ -1,8 +1,8 @@
-import pickle
-import subprocess
+import os
+import random
 import sys
-from pathlib import Path
 
+import inside
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
@@ -49,35 +49,92 @@ def blobs():
 
 
 @pytest.fixture
-def predicted_elsewhere(tmp_path):
-    """What a pickled copy predicts in another process, with these tests to import."""
-
-    def predict_proba(classifier, X):
-        np.save(tmp_path / "X.npy", X)
-        (tmp_path / "classifier.pickle").write_bytes(pickle.dumps(classifier))
-        script = (
-            "import pickle, sys, numpy as np\n"
-            f"sys.path.append({str(Path(__file__).parent)!r})\n"
-            "classifier = pickle.load(open('classifier.pickle', 'rb'))\n"
-            "np.save('proba.npy', classifier.predict_proba(np.load('X.npy')))\n"
-        )
-        subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True)
-        return np.load(tmp_path / "proba.npy")
-
-    return predict_proba
+def draw_calls(monkeypatch):
+    """Grows by the shape of what is drawn, a call that draws each."""
+    return inside.draw_calls(monkeypatch)
 
 
 @pytest.fixture
-def n_drawn(monkeypatch):
-    """Calls that draw, with the shape of what each one has returned."""
-    from skmcdropout._drawing.sampler import Sampler
+def trainings(monkeypatch):
+    """Grows by the arguments of each training: spec, state, rows, ..."""
+    return inside.trainings(monkeypatch)
 
-    calls, draw_table = [], Sampler.draw_table
 
-    def counted(self, *args, **kwargs):
-        drawn = draw_table(self, *args, **kwargs)
-        calls.append(drawn[0].shape)
-        return drawn
+#: Seconds of the processor that a test may take, and that its fixtures may take,
+#: where it is not marked as slow. Seconds by the clock depend on who else is at work.
+LIMIT = 10.0
 
-    monkeypatch.setattr(Sampler, "draw_table", counted)
-    return calls
+
+def processor_seconds():
+    """Of this process, with all its threads, and of its children that have ended."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
+def timed(item, name):
+    """Runs a phase of a test; one that takes too long fails."""
+    begin = processor_seconds()
+    result = yield
+    taken = processor_seconds() - begin
+    item.user_properties.append((name, taken))
+    if taken > LIMIT and item.get_closest_marker("slow") is None:
+        pytest.fail(
+            f"{item.nodeid} must take at most {LIMIT:.0f} seconds of the processor, or "
+            f"be marked with pytest.mark.slow. Its {name} took {taken:.1f}."
+        )
+    return result
+
+
+def pytest_collection_modifyitems(items):
+    """Examples of docstrings and of the guide run in the whole suite alone."""
+    for item in items:
+        if isinstance(item, pytest.DoctestItem):
+            item.add_marker(pytest.mark.slow)
+
+
+SEED = 0
+
+
+def seed():
+    """Every test and fixture begins with the same random numbers, whatever ran before.
+
+    Keras takes its first weights and seeds from those of Python where it is not yet
+    imported.
+    """
+    random.seed(SEED)
+    np.random.seed(SEED)
+    if "keras" in sys.modules:
+        sys.modules["keras"].utils.set_random_seed(SEED)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(fixturedef):
+    seed()
+    return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item):
+    return (yield from timed(item, "setup"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    seed()
+    return (yield from timed(item, "call"))
+
+
+def pytest_terminal_summary(terminalreporter):
+    """With ``--durations N``: the N tests that took most of the processor, too."""
+    n = terminalreporter.config.getoption("durations")
+    if n is None:
+        return
+    taken = {}
+    for report in terminalreporter.getreports(""):
+        if getattr(report, "when", "") == "teardown":
+            seconds = [value for name, value in report.user_properties]
+            taken[report.nodeid] = sum(seconds)
+    terminalreporter.section(f"processor seconds, {sum(taken.values()):.0f} in all")
+    slowest = sorted(taken, key=taken.get, reverse=True)
+    for nodeid in slowest[: n or None]:
+        terminalreporter.write_line(f"{taken[nodeid]:8.2f} {nodeid}")
