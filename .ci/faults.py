@@ -16,19 +16,18 @@ PACKAGE = "skmcdropout"
 
 #: Source files of each area, below the package.
 AREAS = {
-    "masks": "_drawing/masks _drawing/places",
-    "chain": "_drawing/thinned _drawing/beside _drawing/wide _drawing/masked_chain "
-    "_drawing/single_row _drawing/head _drawing/tail _drawing/results _drawing/chunks "
-    "_drawing/chain_engine _networks/folded_chain",
-    "rows": "_training/rows _training/sparse_product _drawing/sparse_rows "
-    "_utils/sparse_tables",
-    "temperature": "_fitting/temperature _fitting/held_out _networks/class_outputs",
-    "noise": "_fitting/noise _networks/target_outputs",
-    "training": "_training/backpropagation _training/array_layers "
-    "_training/array_losses _training/adam _training/penalty",
+    "masks": "_perceptron/masks _keras/places",
+    "chain": "_perceptron/draws _perceptron/thinning _perceptron/tiles "
+    "_perceptron/values _perceptron/chain _perceptron/perceptron _keras/tail "
+    "_keras/chain_engine",
+    "rows": "_fit/rows _perceptron/sparse_product _utils/sparse_tables",
+    "calibration": "_fit/calibration _fit/held_out _perceptron/outputs",
+    "training": "_perceptron/backpropagation _perceptron/layers _perceptron/losses "
+    "_perceptron/optimizers _perceptron/activations _perceptron/epochs "
+    "_perceptron/training",
     "metrics": "metrics/_calibration metrics/_regression metrics/_scorers "
     "metrics/_selective _utils/gaussian_mixture",
-    "risk-control": "metrics/_risk_control _thresholds _rejecting",
+    "risk-control": "metrics/_risk_control _rejecting",
     "measures": "uncertainty/_classification uncertainty/_regression",
     "meta-estimators": "_meta_estimators/classifiers _meta_estimators/cross_val "
     "_meta_estimators/functions _meta_estimators/parts _meta_estimators/regressors "

@@ -9,7 +9,7 @@ from sklearn.preprocessing import StandardScaler
 from timing import table
 
 from skmcdropout import MCDropoutClassifier
-from skmcdropout._drawing.sampler import Sampler
+from skmcdropout._perceptron.network import Sampler
 from skmcdropout.uncertainty import MEASURES, from_summary
 
 NETWORKS = [((100,), 0.2), ((100,), 0.5), ((100, 100), 0.2), ((100, 100), 0.5)]
@@ -25,7 +25,7 @@ def summary(
 
 def sampler(classifier: MCDropoutClassifier, seed: int) -> Sampler:
     """Draws of a fitted classifier from masks of another seed."""
-    return Sampler(classifier._spec, classifier._sampler.weights, seed)
+    return classifier._spec.sampler(classifier._sampler.weights, seed)
 
 
 def reference(

@@ -11,7 +11,6 @@ from peers import PLAIN, compiled_loop, textbook, torch_loop
 from timing import matrix_product_rate, seconds, short, table, times
 
 from skmcdropout import MCDropoutClassifier
-from skmcdropout._drawing.thinned import compiled_pass
 from skmcdropout.uncertainty import MEASURES
 
 N_DRAWS = 100
@@ -105,7 +104,6 @@ def first_prediction_and_row_counts() -> None:
         X = rows(n_rows, sizes[0])
         ours, keras = [], []
         for _ in range(3):
-            compiled_pass.cache_clear()
             classifier = fitted(sizes)
             ours.append(seconds(partial(classifier.predict_proba, X), 1, warm=False))
             first_of_keras = partial(classifier.model_.predict, X, verbose=0)

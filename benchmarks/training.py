@@ -23,11 +23,9 @@ from skmcdropout import MCDropoutClassifier
 
 FIRST_FIT = """
 import time, warnings
-import tensorflow
 from sklearn.datasets import load_digits
 from sklearn.neural_network import MLPClassifier
 from skmcdropout import MCDropoutClassifier
-import skmcdropout._fitting.fit
 warnings.simplefilter("ignore")
 X, y = load_digits(return_X_y=True)
 X /= 16
@@ -232,8 +230,7 @@ def memory_left(quick: bool) -> None:
     ]
     print(
         f"{n_fits} fits of varied shapes leave {left[0]:.0f} MB behind after the first "
-        f"20, {left[1]:.0f} MB with a prediction after each (TensorFlow keeps compiled "
-        "matrix products for up to 1,024 shapes).\n"
+        f"20, {left[1]:.0f} MB with a prediction after each.\n"
     )
 
 

@@ -7,15 +7,19 @@ import copy
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from skmcdropout._fitting.callbacks import CallbackSupportMixin, FitTask
-from skmcdropout._fitting.sizes import AutoSizes
-from skmcdropout._networks.activations import DIFFERENTIATED
+from skmcdropout._fit.callbacks import CallbackSupportMixin, FitTask
+from skmcdropout._fit.fit import fit_network
+from skmcdropout._fit.from_parameters import needs_keras, plan_perceptron
+from skmcdropout._fit.labels import LabelledRows, Labels
+from skmcdropout._fit.parameters import AutoSizes, FittedState
+from skmcdropout._keras import door
 from skmcdropout._parameters import NetworkParameters
+from skmcdropout._perceptron.optimizers import described as described_optimizer
+from skmcdropout._perceptron.state import TrainingState
 from skmcdropout._utils.checksum import ChecksumMixin
-from skmcdropout._utils.forks import check_process
 from skmcdropout._utils.private import validate_parameter_constraints
 from skmcdropout._utils.set_later import described, warn_if_set_later
 from skmcdropout._validation import (
@@ -28,11 +32,9 @@ from skmcdropout._validation import (
 if TYPE_CHECKING:
     import keras
 
-    from skmcdropout._drawing.results import Wanted
-    from skmcdropout._fitting.from_keras import Adopted
-    from skmcdropout._fitting.labels import Labels
-    from skmcdropout._fitting.parameters import FittedState
-    from skmcdropout._networks.inputs import Rows
+    from skmcdropout._keras.from_keras import Adopted
+    from skmcdropout._perceptron.values import Wanted
+    from skmcdropout._utils.inputs import Rows
 
 Self = TypeVar("Self", bound="MCDropoutBase")
 
@@ -52,39 +54,36 @@ class MCDropoutBase(CallbackSupportMixin, ChecksumMixin, NetworkParameters):
     def __sklearn_tags__(self) -> Any:
         """Tags of scikit-learn: networks that are trained on arrays take sparse `X`."""
         tags = super().__sklearn_tags__()
-        is_known = self.model is None and str(self.activation) in DIFFERENTIATED
-        tags.input_tags.sparse = is_known and self._is_trained_by_adam()
+        is_known = described_optimizer(self.optimizer) is not None
+        tags.input_tags.sparse = self.model is None and is_known
         return tags
 
-    def _is_trained_by_adam(self) -> bool:
-        if isinstance(self.optimizer, str):
-            return self.optimizer.lower() == "adam"
-        from skmcdropout._training.adam import is_plain_adam
-
-        return is_plain_adam(self.optimizer)
-
-    def _draw(self, X: ArrayLike, wanted: Wanted) -> tuple[NDArray[Any], ...]:
+    def _draw(
+        self, X: Any, wanted: Wanted, is_checked: bool = False
+    ) -> tuple[NDArray[Any], ...]:
+        """What is wanted of the draws for some rows, of one fit whatever others do."""
         check_is_fitted(self)
         snapshot = copy.copy(self)
-        return snapshot._draw_checked(check_rows(snapshot, X), wanted)
-
-    def _draw_checked(self, data: Rows, wanted: Wanted) -> tuple[NDArray[Any], ...]:
-        check_process()
-        asked = {"n_samples": self.n_samples, "sampling": self.sampling}
+        data = X if is_checked else check_rows(snapshot, X)
+        asked = {"n_samples": snapshot.n_samples, "sampling": snapshot.sampling}
         validate_parameter_constraints(
-            {name: self._parameter_constraints[name] for name in asked},
+            {name: snapshot._parameter_constraints[name] for name in asked},
             asked,
             caller_name=type(self).__name__,
         )
-        warn_if_set_later(self, vars(self).get("_described", {}), self._sampler)
-        drawn = self._sampler.draw(
-            data,
-            int(self.n_samples),
-            self.sampling,
-            wanted,
-            show=self.verbose == 1,
-        )
+        sampler = snapshot._sampler
+        warn_if_set_later(snapshot, vars(snapshot).get("_described", {}), sampler)
+        n_samples, sampling = int(snapshot.n_samples), snapshot.sampling
+        show = snapshot.verbose == 1
+        drawn = sampler.draw(data, n_samples, sampling, wanted, show)
+        with np.errstate(invalid="ignore"):  # what isn't finite is refused next
+            of_rows = drawn[0][0] if wanted == "draws" else drawn[0]
+            snapshot._spec.outputs.check_values(of_rows)
         check_numbers(drawn, 1 if wanted == "draws" else 0, self._drawn)
+        return snapshot._as_told(drawn)
+
+    def _as_told(self, drawn: tuple[NDArray[Any], ...]) -> tuple[NDArray[Any], ...]:
+        """What was drawn in the precision in which it is told."""
         return drawn
 
     def _fit(
@@ -94,7 +93,6 @@ class MCDropoutBase(CallbackSupportMixin, ChecksumMixin, NetworkParameters):
 
         `validation` holds rows, labels and weights of a validation set, or None each.
         """
-        check_process()
         task = FitTask(self, X, y, sample_weight)
         before = self._fitted_state() if self.warm_start else None
         candidate = copy.copy(self)
@@ -160,28 +158,29 @@ class MCDropoutBase(CallbackSupportMixin, ChecksumMixin, NetworkParameters):
         held: tuple[Rows, Labels, NDArray[np.float64] | None] | None = None,
     ) -> None:
         """Fit on checked rows, with those of a validation set if `held` has any."""
-        from skmcdropout._fitting.fit import fit_network
-        from skmcdropout._fitting.labelled_rows import LabelledRows
-
         data = LabelledRows(X, labels, weights)
         if held is not None:
             data = data.with_validation(*held)
         fitted = fit_network(
-            self, data, before, task, self._attributes_after, one_epoch=one_epoch
+            self,
+            data,
+            before,
+            task,
+            self._attributes_after,
+            door.plan if needs_keras(self) else plan_perceptron,
+            one_epoch=one_epoch,
         )
         self._set_fitted(fitted)
 
     def _set_fitted(self, fitted: FittedState) -> None:
         """Set what a fit has learned."""
-        from skmcdropout._drawing.sampler import Sampler
-
         weights, progress = fitted.training.weights, fitted.training.progress
         self.history_ = {name: [*values] for name, values in progress.history.items()}
         self.n_iter_ = progress.n_epochs
         self._spec, self._progress = fitted.calibrated_spec, progress
         self._seeds, self._built_by = fitted.seeds, fitted.built_by
-        self._sampler = Sampler(
-            self._spec, weights, fitted.seeds.masks, True, fitted.compiled
+        self._sampler = self._spec.sampler(
+            weights, fitted.seeds.masks, trust=True, compiled=fitted.compiled
         )
         self._described = described(self)
         if fitted.spec.n_features_varies:
@@ -203,9 +202,6 @@ class MCDropoutBase(CallbackSupportMixin, ChecksumMixin, NetworkParameters):
         """What was learned, to be trained on as it is now; None before a fit."""
         if not hasattr(self, "_sampler"):
             return None
-        from skmcdropout._fitting.parameters import FittedState
-        from skmcdropout._training.state import TrainingState
-
         state = TrainingState(self._sampler.weights, self._progress).to_train()
         return FittedState(self._spec, state, self._seeds, self._built_by)
 
@@ -240,8 +236,7 @@ class MCDropoutBase(CallbackSupportMixin, ChecksumMixin, NetworkParameters):
                 f"{type(self).__name__!r} object has no attribute 'model_': it is not "
                 "fitted yet."
             )
-        check_process()
-        return self._sampler.network
+        return door.network_of(self._sampler)
 
     def _saved(self) -> dict[str, Any]:
         """Plain state: parameters, configuration and weights as arrays.
@@ -260,10 +255,7 @@ class MCDropoutBase(CallbackSupportMixin, ChecksumMixin, NetworkParameters):
         super().__setstate__(state)
         self.memory = memory
         if "_sampler" in state:
-            from skmcdropout._drawing.sampler import Sampler
-
-            seed = self._seeds.masks
-            self._sampler = Sampler(self._spec, state["_sampler"], seed)
+            self._sampler = self._spec.sampler(state["_sampler"], self._seeds.masks)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         """As ever; before it is fitted, it takes its `memory` to other processes."""

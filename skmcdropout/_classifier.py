@@ -16,10 +16,11 @@ from sklearn.utils.validation import (
 )
 
 from skmcdropout._base import MCDropoutBase
-from skmcdropout._fitting.sizes import OF_CLASSES
+from skmcdropout._fit.labels import ClassLabels
+from skmcdropout._fit.parameters import OF_CLASSES
+from skmcdropout._keras import door
 from skmcdropout._parameters import NetworkParameters
 from skmcdropout._utils.constraints import Number
-from skmcdropout._utils.forks import check_process
 from skmcdropout._utils.private import (
     StrOptions,
     fit_context,
@@ -30,8 +31,7 @@ from skmcdropout.uncertainty import check_measures, from_summary
 if TYPE_CHECKING:
     import keras
 
-    from skmcdropout._fitting.labels import ClassLabels
-    from skmcdropout._fitting.parameters import FittedState
+    from skmcdropout._fit.parameters import FittedState
 
 
 class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
@@ -183,8 +183,13 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
 
     Threads may share an estimator: each call of a method that predicts takes a snapshot
     of it, so that its result is that of one fit, whatever another thread fits
-    meanwhile. Processes may share one too, but not by a fork after the first fit or
-    prediction, which TensorFlow does not survive: that is an error in the child.
+    meanwhile. Processes may share one too. Perceptrons survive a fork at any time; for
+    networks given as `model`, and for optimizers of Keras alone, a process that is
+    forked after TensorFlow has run raises an error.
+
+    Perceptrons are trained and drawn from in NumPy: neither Keras nor TensorFlow is
+    imported before `model_`, a `model`, callbacks or other optimizers than Adam, AdamW
+    and SGD are asked for.
 
     `sample_weight` keeps two promises. A weight of zero equals a row that is not there,
     and integer weights equal repeated rows, as long as they sum to at most ten times
@@ -197,8 +202,8 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
     columns. They give what the same dense rows give, to rounding, and no more of them
     is made dense than a batch or chunk, and that only where inputs are dropped
     (`dropout_position` "all"), which takes the time of dense rows. The network must be
-    the perceptron, trained by Adam, with `activation` "relu", "tanh", "sigmoid" or
-    "linear"; once it is trained, any perceptron predicts sparse rows.
+    the perceptron, trained by Adam, AdamW or SGD as they are; once it is trained, any
+    perceptron predicts sparse rows.
 
     The temperature has a prior: its logarithm is standard normal. With 2,000 rows or
     more, a tenth, 2,000 at most, are held out of training for it; with fewer, fifths
@@ -402,12 +407,9 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
         >>> clf.predict_proba([[[0.0] * 28] * 28]).shape
         (1, 10)
         """
-        check_process()
-        from skmcdropout._fitting.from_keras import adopt_classifier
-
         estimator = cls(**params)
         estimator._validate_params()
-        adopted, estimator.classes_ = adopt_classifier(
+        adopted, estimator.classes_ = door.adopt_classifier(
             estimator, model, classes, from_logits
         )
         estimator._adopt(adopted)
@@ -504,7 +506,6 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
             If `classes` is missing at the first call or differs at a later one, if
             `y` holds others, or as `fit` does.
         """
-        check_process()
         self._validate_params()  # the decorator does so at the first call only
         if self.class_weight == "balanced":
             raise ValueError(
@@ -537,8 +538,6 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
     def _labels_to_fit(
         self, y: NDArray[Any], is_weighed: bool, before: FittedState | None
     ) -> ClassLabels:
-        from skmcdropout._fitting.labels import ClassLabels
-
         classes, codes = np.unique(y, return_inverse=True)
         if len(classes) < 2:
             weighed = " with a positive sample_weight" if is_weighed else ""
@@ -567,8 +566,6 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
     def _labels_to_go_on(
         self, y: NDArray[Any], before: FittedState | None
     ) -> ClassLabels:
-        from skmcdropout._fitting.labels import ClassLabels
-
         unknown = np.setdiff1d(y, self.classes_)
         if len(unknown):
             raise ValueError(
@@ -704,9 +701,9 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
             return measures[measure]
         return np.column_stack([measures[name] for name in names])
 
-    def _draw_checked(self, data: Any, wanted: Any) -> tuple[NDArray[Any], ...]:
-        """What is wanted of draws, the probabilities first and in double precision."""
-        proba, *others = super()._draw_checked(data, wanted)
+    def _as_told(self, drawn: tuple[NDArray[Any], ...]) -> tuple[NDArray[Any], ...]:
+        """The probabilities, which come first, in double precision."""
+        proba, *others = drawn
         doubles = proba.astype(np.float64)
         doubles /= doubles.sum(axis=-1, keepdims=True)
         return doubles, *others
@@ -718,4 +715,4 @@ class MCDropoutClassifier(ClassifierMixin, MCDropoutBase):
         data = check_rows(snapshot, X)
         n_values = max(int(snapshot.n_samples), 1) * len(snapshot.classes_)
         for rows in row_blocks(data, n_values):
-            yield snapshot._draw_checked(select_rows(data, rows), "draws")[0]
+            yield snapshot._draw(select_rows(data, rows), "draws", True)[0]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.utils.parallel import Parallel, delayed
 
-from skmcdropout._fitting.callbacks import fit_within
+from skmcdropout._fit.callbacks import fit_within
 from skmcdropout._utils.private import params_of_rows
 from skmcdropout._validation import is_of_validation_set, one_of_each_row, rows_of
 from skmcdropout.metrics._scorers import judged

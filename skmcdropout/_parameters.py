@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from skmcdropout._networks.activations import ELEMENTWISE
+from skmcdropout._perceptron.activations import ACTIVATIONS
 from skmcdropout._utils.constraints import RANDOM_STATE, Number
 from skmcdropout._utils.private import HasMethods, StrOptions
 
@@ -40,7 +40,7 @@ class NetworkParameters(BaseEstimator):
             "array-like",
             Number(Integral, 1, None, closed="left"),
         ],
-        "activation": [StrOptions(ELEMENTWISE)],
+        "activation": [StrOptions(set(ACTIVATIONS))],
         "model": [callable, None],
         "dropout_rate": [Number(Real, 0, 1, closed="left"), "array-like"],
         "dropout_position": [

@@ -15,10 +15,11 @@ from sklearn.utils import check_random_state, check_scalar
 from sklearn.utils.validation import check_is_fitted
 
 from skmcdropout._base import MCDropoutBase
-from skmcdropout._fitting.sizes import OF_TARGETS
+from skmcdropout._fit.labels import TargetLabels
+from skmcdropout._fit.parameters import OF_TARGETS
+from skmcdropout._keras import door
 from skmcdropout._parameters import NetworkParameters
 from skmcdropout._utils import gaussian_mixture
-from skmcdropout._utils.forks import check_process
 from skmcdropout._utils.private import StrOptions, fit_context
 from skmcdropout._validation import (
     check_levels,
@@ -34,10 +35,9 @@ from skmcdropout.uncertainty import REGRESSION_MEASURES, check_measures
 if TYPE_CHECKING:
     import keras
 
-    from skmcdropout._fitting.labels import TargetLabels
-    from skmcdropout._fitting.parameters import FittedState
-    from skmcdropout._networks.inputs import Rows
-    from skmcdropout._networks.target_outputs import TargetOutputs
+    from skmcdropout._fit.parameters import FittedState
+    from skmcdropout._perceptron.outputs import TargetOutputs
+    from skmcdropout._utils.inputs import Rows
 
 Doubles = NDArray[np.float64]
 
@@ -389,14 +389,11 @@ class MCDropoutRegressor(RegressorMixin, MCDropoutBase):
         >>> bool(std[0] >= 2)
         True
         """
-        check_process()
-        from skmcdropout._fitting.from_keras import adopt_regressor, spread_of
-
         estimator = cls(**params)
         estimator._validate_params()
-        spread = spread_of(model, params.get("noise"), spread)
+        spread = door.spread_of(model, params.get("noise"), spread)
         estimator.noise = "constant" if spread is None else "varying"
-        adopted = adopt_regressor(estimator, model, spread, noise_std)
+        adopted = door.adopt_regressor(estimator, model, spread, noise_std)
         estimator._has_columns = adopted.n_outputs > 1
         estimator._adopt(adopted)
         return estimator
@@ -486,7 +483,6 @@ class MCDropoutRegressor(RegressorMixin, MCDropoutBase):
         ValueError
             If `y` has another number of targets than before, or as `fit` does.
         """
-        check_process()
         self._validate_params()  # the decorator does so at the first call only
         return self._partial_fit(X, y, sample_weight)
 
@@ -507,8 +503,6 @@ class MCDropoutRegressor(RegressorMixin, MCDropoutBase):
     def _labels_to_go_on(
         self, y: NDArray[Any], before: FittedState | None
     ) -> TargetLabels:
-        from skmcdropout._fitting.labels import TargetLabels
-
         labels = TargetLabels(y.reshape(len(y), -1), self.noise, are_all=False)
         if before is not None and labels.n_targets != self.n_outputs_:
             raise ValueError(
@@ -814,7 +808,7 @@ class MCDropoutRegressor(RegressorMixin, MCDropoutBase):
 
     def _mixture(self, data: Rows) -> tuple[Doubles, Doubles]:
         """Means and standard deviations of all draws of checked rows."""
-        (values,) = self._draw_checked(data, "draws")
+        (values,) = self._draw(data, "draws", True)
         means, variances = self._outputs.in_units(values)
         return self._shaped(means), np.sqrt(self._shaped(variances))
 

@@ -17,15 +17,14 @@ from sklearn.utils import (
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
-from skmcdropout._networks.activations import DIFFERENTIATED
-from skmcdropout._networks.inputs import (
+from skmcdropout._utils.arrays import Floats
+from skmcdropout._utils.inputs import (
     Rows,
     inputs_to_predict,
     is_list_of_arrays,
     listed,
     refuse_dict,
 )
-from skmcdropout._utils.arrays import Floats
 from skmcdropout._utils.private import check_sample_weight
 from skmcdropout._utils.private import rows_of as safe_rows_of
 from skmcdropout._utils.sparse_tables import canonical, issparse, summed
@@ -48,7 +47,7 @@ def check_rows(estimator: BaseEstimator, X: Any) -> Rows:
             f"{type(X).__name__}. Predict them one after the other: "
             "np.concatenate([estimator.predict(X) for X in batches])."
         )
-    X = inputs_to_predict(X, getattr(estimator._spec, "inputs", ()))
+    X = inputs_to_predict(X, estimator._spec.inputs)
     if is_dict(X):
         return _checked_dict(X, takes_tables_only)
     return _validated(estimator, X, takes_tables_only, reset=False)
@@ -75,10 +74,9 @@ def check_rows_and_labels(
         )
         if issparse(rows) and not get_tags(estimator).input_tags.sparse:
             raise ValueError(
-                "X must be dense unless the network is trained by plain Adam "
-                f"(optimizer='adam') and has an activation of {sorted(DIFFERENTIATED)};"
-                f" X.toarray() makes it so. Got a sparse X, optimizer="
-                f"{estimator.optimizer!r} and activation={estimator.activation!r}."
+                "X must be dense unless the network is a perceptron that is trained "
+                "by the optimizer 'adam', 'adamw' or 'sgd'; X.toarray() makes it so. "
+                f"Got a sparse X and optimizer={estimator.optimizer!r}."
             )
         return rows, labels
     arrays = _checked_dict(X, takes_tables_only)

@@ -8,8 +8,8 @@ import pytest
 from tensorflow.python.eager import context
 
 from skmcdropout import MCDropoutClassifier
-from skmcdropout._networks.keras_backend import single_precision
-from skmcdropout._utils import kernels
+from skmcdropout._keras import process
+from skmcdropout._keras.keras_backend import single_precision
 
 
 def test_floatx_is_restored_by_the_last_who_needs_single_precision():
@@ -33,11 +33,11 @@ def test_kernels_of_what_is_gone_are_let_go_and_the_rest_still_works(
 ):
     """Each would keep about 1 MB for as long as the process lives."""
     gc.collect()
-    kernels.clear_gone_kernels()  # of what other tests left
+    process.clear_gone_kernels()  # of what other tests left
     cleared = []
     eager = context.context()
     clear = eager.clear_kernel_cache
-    monkeypatch.setattr(kernels, "N_GONE", 2)
+    monkeypatch.setattr(process, "N_GONE", 2)
     monkeypatch.setattr(
         type(eager), "clear_kernel_cache", lambda self: cleared.append(clear())
     )
@@ -45,7 +45,7 @@ def test_kernels_of_what_is_gone_are_let_go_and_the_rest_still_works(
     for _ in range(5):
         callback = keras.callbacks.Callback()
         MCDropoutClassifier(
-            (8,), epochs=1, optimizer="sgd", temperature=1.0, callbacks=callback
+            (8,), epochs=1, optimizer="rmsprop", temperature=1.0, callbacks=callback
         ).fit(*moons)
         gc.collect()
     assert 1 <= len(cleared) < 5

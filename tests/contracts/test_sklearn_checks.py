@@ -16,11 +16,11 @@ ARRAY_API = "check_array_api_input"
 # As small as networks can be that still learn what some checks ask for.
 SMALL = {"hidden_layer_sizes": (8,), "n_samples": 5, "learning_rate": 0.03}
 CLASSIFIER = MCDropoutClassifier(
-    **SMALL, epochs=10, temperature=1.0, dropout_position="all", sampling="independent"
+    **SMALL, epochs=20, temperature=1.0, dropout_position="all", sampling="independent"
 )
 REGRESSOR = MCDropoutRegressor(
     **{**SMALL, "n_samples": 0},
-    epochs=10,
+    epochs=20,
     noise="constant",
     dropout_position="all",
     batch_normalization=True,

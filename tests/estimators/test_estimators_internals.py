@@ -11,10 +11,8 @@ from scipy.special import logsumexp, softmax
 from scipy.stats import norm
 
 from skmcdropout import MCDropoutClassifier
-from skmcdropout._fitting import noise as noise_finding
-from skmcdropout._fitting import temperature as temperature_finding
-from skmcdropout._fitting.noise import best_noise_factors
-from skmcdropout._fitting.temperature import best_temperature
+from skmcdropout._fit import calibration
+from skmcdropout._fit.calibration import best_noise_factors, best_temperature
 from skmcdropout._utils.checksum import checksum
 
 # The most probable temperature
@@ -74,7 +72,7 @@ def test_nobody_is_without_error_for_ever():
     logits = np.zeros((1, 100, 2), np.float32)
     logits[:, :, 0] = 3
     found = best_temperature(logits, np.zeros(100, int), np.ones(100))
-    assert np.exp(-temperature_finding.LARGEST_LOG) * 1.5 < found < 1
+    assert np.exp(-calibration.LARGEST_LOG_TEMPERATURE) * 1.5 < found < 1
 
 
 # The most probable factors of the noise's variance
@@ -95,7 +93,7 @@ def posterior_of_factor(means, variances, y, weights, factor):
     """Minus its logarithm, written out."""
     density = norm(means[..., 0], np.sqrt(factor * variances[..., 0])).logpdf(y[:, 0])
     shares = weights * weights.sum() / np.square(weights).sum()
-    prior = norm(0, noise_finding.PRIOR_STD).logpdf(np.log(factor))
+    prior = norm(0, calibration.PRIOR_STD).logpdf(np.log(factor))
     return -prior - shares @ (logsumexp(density, axis=0) - np.log(20))
 
 

@@ -337,15 +337,7 @@ def test_an_interrupted_bar_ends_its_line(moons, monkeypatch, capsys):
     clf = network(epochs=1).fit(*moons).set_params(verbose=1)
     inside.show_bars_at_once(monkeypatch)
     inside.draw_in_pieces(monkeypatch)
-    update, n_updates = keras.utils.Progbar.update, []
-
-    def interrupted(*args, **kwargs):
-        update(*args, **kwargs)
-        n_updates.append(1)
-        if len(n_updates) == 2:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(keras.utils.Progbar, "update", interrupted)
+    inside.interrupt_when_rows_are_shown(monkeypatch, 2)
     with pytest.raises(KeyboardInterrupt):
         clf.predict_proba(moons[0])
     shown = capsys.readouterr().out

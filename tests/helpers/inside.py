@@ -7,52 +7,60 @@ these few are all that follows when modules move.
 """
 
 from skmcdropout import _validation
-from skmcdropout._drawing import (
-    chain_engine,
-    chunks,
+from skmcdropout._fit import from_parameters
+from skmcdropout._keras import (
     compiled_network,
     engines,
+    from_function,
     graph_engine,
-    masks,
-    progress_bar,
 )
-from skmcdropout._drawing.sampler import Sampler
-from skmcdropout._fitting import fit as fitting
-from skmcdropout._fitting import held_out
-from skmcdropout._training import trainer_pool
-from skmcdropout._utils.caches import BoundedDict
+from skmcdropout._keras import train as training
+from skmcdropout._keras.network import KerasSampler
+from skmcdropout._keras.process import BoundedDict
+from skmcdropout._perceptron import draws, masks, tiles
+from skmcdropout._perceptron.perceptron import PerceptronSampler
+from skmcdropout._utils import progress
 
 
 def draw_calls(monkeypatch):
     """A list that grows by the shape of what is drawn, a call that draws each."""
-    calls, draw_table = [], Sampler.draw_table
+    calls = []
 
-    def noted(self, *args, **kwargs):
-        drawn = draw_table(self, *args, **kwargs)
-        calls.append(drawn[0].shape)
-        return drawn
+    def noting(draw):
+        def noted(*args, **kwargs):
+            drawn = draw(*args, **kwargs)
+            calls.append(drawn[0].shape)
+            return drawn
 
-    monkeypatch.setattr(Sampler, "draw_table", noted)
+        return noted
+
+    for kind in (PerceptronSampler, KerasSampler):
+        monkeypatch.setattr(kind, "draw", noting(kind.draw))
     return calls
 
 
 def trainings(monkeypatch):
     """A list that grows by the arguments of each training: spec, state, rows, ..."""
-    given, train = [], fitting.train
+    given = []
 
-    def noted(*args, **kwargs):
-        given.append(args)
-        return train(*args, **kwargs)
+    def noting(train):
+        def noted(*args, **kwargs):
+            given.append(args)
+            return train(*args, **kwargs)
 
-    monkeypatch.setattr(fitting, "train", noted)
-    monkeypatch.setattr(held_out, "train", noted)
+        return noted
+
+    for module in (from_parameters, from_function):
+        monkeypatch.setattr(module, "train", noting(module.train))
     return given
 
 
 def draw_in_pieces(monkeypatch, chunk_floats=1, group_floats=2000):
     """Rows are drawn for in small chunks, draws computed in small groups."""
-    monkeypatch.setattr(chunks, "CHUNK_FLOATS", chunk_floats)
+    monkeypatch.setattr(graph_engine, "CHUNK_FLOATS", chunk_floats)
     monkeypatch.setattr(graph_engine, "GROUP_FLOATS", group_floats)
+    monkeypatch.setattr(draws, "GROUP_FLOATS", group_floats)
+    monkeypatch.setattr(tiles, "TILE_FLOATS", chunk_floats)
 
 
 def reduce_in_blocks(monkeypatch, n_values):
@@ -63,7 +71,7 @@ def reduce_in_blocks(monkeypatch, n_values):
 def forget_compiled():
     """Empties the stores of compiled networks and trainers."""
     compiled_network._compiled.clear()
-    trainer_pool._idle._idle.clear()
+    training._idle._idle.clear()
 
 
 def compiled_networks(monkeypatch):
@@ -82,13 +90,13 @@ def compiled_networks(monkeypatch):
 
 def compiled_trainers(monkeypatch):
     """A list that grows with each trainer that is compiled; none is in store."""
-    made, kind = [], trainer_pool.GraphTrainer
+    made, kind = [], training.GraphTrainer
 
     def noted(*args, **kwargs):
         made.append(1)
         return kind(*args, **kwargs)
 
-    monkeypatch.setattr(trainer_pool, "GraphTrainer", noted)
+    monkeypatch.setattr(training, "GraphTrainer", noted)
     forget_compiled()
     return made
 
@@ -116,12 +124,26 @@ def noise_drawn(monkeypatch):
 
 def show_bars_at_once(monkeypatch):
     """The bar of a prediction with ``verbose=1`` is shown however short it is."""
-    monkeypatch.setattr(progress_bar, "PATIENCE", -1)
+    monkeypatch.setattr(progress, "PATIENCE", -1)
+
+
+def interrupt_when_rows_are_shown(monkeypatch, n_times):
+    """Interrupts a prediction whose bar was drawn so often."""
+    reach, n_drawn = progress.RowsBar.reach, []
+
+    def interrupted(self, n_done):
+        reach(self, n_done)
+        n_drawn.append(n_done)
+        if len(n_drawn) == n_times:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(progress.RowsBar, "reach", interrupted)
 
 
 def keep_no_thinned_weights(monkeypatch):
     """Weights of every chain are thinned anew for each block of many rows."""
-    monkeypatch.setattr(chain_engine, "THINNED_FLOATS", 1)
+    monkeypatch.setattr(draws, "KEPT_FLOATS", 1)
+    monkeypatch.setattr(draws, "CACHED_FLOATS", 1)
 
 
 def draws_in_a_chain(classifier):
@@ -143,21 +165,21 @@ def keep_few_kinds(monkeypatch, n_kinds):
 def ways_of_chains(monkeypatch):
     """A list that grows by the way in which each set of rows is drawn for in a chain.
 
-    "thinned", where weights with masks are kept, "beside", or "wide".
+    "kept", where thinned weights are kept, "beside", or "thinned anew".
     """
-    ways, choose_way = [], chain_engine.choose_way
+    ways, way = [], draws.ChainDraws.way
 
     def noted(*args):
-        ways.append(choose_way(*args))
+        ways.append(way(*args))
         return ways[-1]
 
-    monkeypatch.setattr(chain_engine, "choose_way", noted)
+    monkeypatch.setattr(draws.ChainDraws, "way", noted)
     return ways
 
 
 def keep_few_trainers(monkeypatch, n_kinds):
     """Of compiled trainers only so many kinds are kept for fits to come."""
-    monkeypatch.setattr(trainer_pool._idle, "_idle", BoundedDict(n_kinds))
+    monkeypatch.setattr(training._idle, "_idle", BoundedDict(n_kinds))
 
 
 def interrupt_when_weights_are_set(monkeypatch):

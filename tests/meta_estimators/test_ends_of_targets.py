@@ -28,9 +28,15 @@ GAPS = np.where(RNG.uniform(size=60) < 0.4, 0, Y)
 LEVELS = np.arange(1, 20) / 20
 
 
+def regressor(n_samples):
+    return MCDropoutRegressor(
+        (8,), epochs=100, learning_rate=0.01, n_samples=n_samples, random_state=0
+    )
+
+
 def transformed(y, n_samples=0, **how):
     """A network without dropout: one normal distribution a row."""
-    network = MCDropoutRegressor((8,), epochs=20, n_samples=n_samples, random_state=0)
+    network = regressor(n_samples)
     return TransformedTargetRegressor(network, check_inverse=False, **how).fit(X, y)
 
 
@@ -102,7 +108,7 @@ def test_the_end_of_one_target_leaves_the_other_alone():
 
 def test_where_a_range_ends_others_of_a_union_go_on():
     ranks = QuantileTransformer(n_quantiles=20)
-    network = MCDropoutRegressor((8,), epochs=20, n_samples=0, random_state=0)
+    network = regressor(0)
     member = TransformedTargetRegressor(network, transformer=ranks)
     bagged = BaggingRegressor(member, 2, random_state=0).fit(X, Y)
     levels = np.array([0.1, 0.5, 0.8, 0.9, 0.99])

@@ -211,7 +211,8 @@ def calibrated_by_hand(calibrated, proba):
 
 @pytest.mark.parametrize("method", calibration_methods())
 def test_each_draw_is_calibrated(method):
-    estimator = CalibratedClassifierCV(piped(network()), method=method, cv=2)
+    unsure = piped(network(dropout_rate=0.5))
+    estimator = CalibratedClassifierCV(unsure, method=method, cv=2)
     estimator.fit(X, Y)
     expected = []
     for calibrated in estimator.calibrated_classifiers_:
@@ -220,7 +221,7 @@ def test_each_draw_is_calibrated(method):
             expected.append(calibrated_by_hand(calibrated, draw))
     draws = sample_proba(estimator, X)
     assert_allclose(draws, expected, atol=1e-5)
-    assert abs(draws - draws[0]).max() > 0.01
+    assert abs(draws - draws[0]).max() > 5e-5  # more than the tolerance
     for measure in MEASURES:
         assert_allclose(
             predict_uncertainty(estimator, X, measure),

@@ -39,9 +39,8 @@ LEVELS = np.array([0.05, 0.5, 0.9])
 
 
 def regressor(n_samples=10, **params):
-    return MCDropoutRegressor(
-        (8,), epochs=20, n_samples=n_samples, random_state=0, **params
-    )
+    given = {"epochs": 100, "learning_rate": 0.01, "n_samples": n_samples}
+    return MCDropoutRegressor((8,), random_state=0, **{**given, **params})
 
 
 def of_logarithms(inner=None, y=Y, **how):

@@ -109,36 +109,6 @@ def test_loss_is_the_weighted_sum_over_the_number_of_rows():
     assert_allclose(value, -(np.log(0.5) + 3 * np.log(0.8)) / 2, rtol=1e-5)
 
 
-#: Those that `_training/variables.py` gives all weights as one vector.
-ELEMENTWISE = [
-    "SGD",
-    "RMSprop",
-    "Adam",
-    "AdamW",
-    "Adamax",
-    "Nadam",
-    "Adagrad",
-    "Adadelta",
-    "Lion",
-]
-
-
-@pytest.mark.parametrize("name", ELEMENTWISE)
-def test_elementwise_optimizers_treat_a_vector_like_its_parts(name):
-    make = getattr(keras.optimizers, name)
-    parts = [keras.Variable(X[:3].copy()), keras.Variable(X[3:9].copy())]
-    whole = keras.Variable(X[:9].ravel())
-    by_parts, at_once = make(0.1), make(0.1)
-    by_parts.build(parts)
-    at_once.build([whole])
-    for step in range(3):
-        gradients = np.random.RandomState(step).normal(size=(9, 5)).astype("float32")
-        by_parts.apply([gradients[:3], gradients[3:]], parts)
-        at_once.apply([gradients.ravel()], [whole])
-    together = np.concatenate([part.numpy() for part in parts]).ravel()
-    assert_allclose(whole.numpy(), together, rtol=1e-5, atol=1e-6)
-
-
 def test_early_stopping_restores_the_best_weights_at_the_end():
     net = network()
     stopper = keras.callbacks.EarlyStopping(patience=1, restore_best_weights=True)
@@ -163,16 +133,6 @@ def test_an_executor_can_be_chosen():
     doubled = tf.function(lambda x: x * 2)
     with tf.experimental.function_executor_type("SINGLE_THREADED_EXECUTOR"):
         assert float(doubled(tf.constant(2.0))) == 4
-
-
-def test_a_keras_variable_holds_its_tensorflow_variable_and_shape():
-    """Both are private; `FreeVariables` replaces them."""
-    variable = keras.Variable(np.zeros((2, 3), np.float32))
-    assert variable.value is variable._value
-    assert tuple(variable._shape) == (2, 3)
-    variable._value = tf.Variable(variable.value, shape=[None, None])
-    variable.value.assign(np.ones((4, 5)))
-    assert_array_equal(variable.numpy(), np.ones((4, 5)))
 
 
 def test_a_graph_is_run_with_any_function_for_its_operations():
@@ -264,35 +224,6 @@ def test_networks_are_built_again_from_their_configuration():
     again = keras.saving.deserialize_keras_object(plain)
     again.set_weights(net.get_weights())
     assert_allclose(again(X), net(X), atol=1e-6)
-
-
-def test_layers_compute_with_weights_of_other_shapes():
-    """As long as no shape is known, none is checked."""
-    net = network()
-    for variable in net.weights:
-        variable._shape = (None,) * len(variable.shape)
-    rng = np.random.RandomState(0)
-    shapes = [(7,), (7,), (7, 8), (8,), (8, 2), (2,)]
-    weights = [rng.normal(size=shape).astype(np.float32) for shape in shapes]
-    moving = [np.zeros(7, np.float32), np.ones(7, np.float32)]
-    seed = net.non_trainable_variables[-1].value
-
-    @tf.function(autograph=False)
-    def call(x, trainable, others):
-        return net.stateless_call(trainable, [*others, seed], x, training=False)[0]
-
-    free = [tf.TensorSpec([None] * len(shape)) for shape in shapes]
-    compiled = call.get_concrete_function(
-        tf.TensorSpec([None, None]), free, [tf.TensorSpec([None])] * 2
-    )
-    x = rng.normal(size=(5, 7)).astype(np.float32)
-    out = compiled(
-        tf.constant(x), [*map(tf.constant, weights)], [*map(tf.constant, moving)]
-    )
-    gamma, beta, W1, b1, W2, b2 = weights
-    z = np.maximum((x / np.sqrt(1.001) * gamma + beta) @ W1 + b1, 0) @ W2 + b2
-    p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
-    assert_allclose(out, p, atol=1e-5)
 
 
 def test_a_layer_drops_what_keras_random_drops_for_its_seed():

@@ -8,19 +8,11 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-import test_keras_assumptions
 
 from skmcdropout import MCDropoutClassifier
-from skmcdropout._fitting import callbacks
-from skmcdropout._networks import keras_backend
-from skmcdropout._training import variables
-from skmcdropout._training.scikeras_backend import scikeras_without_patches
-
-
-def test_the_optimizers_that_get_one_vector_are_those_tested_on_keras_alone():
-    names = {kind.__name__ for kind in variables.ELEMENTWISE}
-    assert names == set(test_keras_assumptions.ELEMENTWISE)
-
+from skmcdropout._fit import callbacks
+from skmcdropout._keras import keras_backend
+from skmcdropout._keras.scikeras_backend import scikeras_without_patches
 
 # Libraries
 

@@ -49,7 +49,7 @@ def fitted(request, digits):
 
 #: Numbers of draws and rows: one row alone; few; draws whose weights are too many to be
 #: kept, for few and for many rows.
-SIZES = [(60, 1), (60, 50), (500, 50), (500, 130)]
+SIZES = [(60, 1), (60, 50), (700, 50), (700, 130)]
 
 
 @pytest.mark.parametrize(("n_draws", "n_rows"), SIZES)
@@ -87,7 +87,7 @@ def test_all_ways_to_draw_are_compared(digits, monkeypatch):
     ways.clear()
     for n_draws, n_rows in SIZES:
         classifier.set_params(n_samples=n_draws).predict_proba(X[:n_rows])
-    assert ways == ["thinned", "thinned", "beside", "wide"]
+    assert ways == ["kept", "kept", "beside", "thinned anew"]
 
 
 def test_no_draws_is_the_prediction_of_the_keras_model(fitted):

@@ -2,21 +2,20 @@
 
 import itertools
 
-import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from inside import ways_of_chains
 from numpy.testing import assert_allclose
 
 from skmcdropout import MCDropoutClassifier
-from skmcdropout._drawing import chain_engine, chunks, thinned
-from skmcdropout._drawing.chain_engine import ChainDraws, ChainEngine, Tail
-from skmcdropout._drawing.masks import dropout_masks
-from skmcdropout._drawing.results import compiled_results
-from skmcdropout._drawing.wide import WideDraws
-from skmcdropout._networks.folded_chain import Affine, Chain
+from skmcdropout._perceptron import draws as draws_module
+from skmcdropout._perceptron import tiles
+from skmcdropout._perceptron.chain import Affine, Chain
+from skmcdropout._perceptron.draws import ChainDraws, sampled_draws
+from skmcdropout._perceptron.masks import dropout_masks
+from skmcdropout._perceptron.values import reduced
 from skmcdropout.uncertainty import MEASURES, from_summary
 
 SEEDS = st.integers(0, 2**31 - 2)
@@ -78,7 +77,7 @@ def masked_products(chain, X, masks):
     SEEDS,
     st.integers(0, 6),
     SAMPLING,
-    st.sampled_from(["in", "in groups", "in chunks", "beside", "alone"]),
+    st.sampled_from(["kept", "in groups", "in tiles", "beside", "anew", "alone"]),
 )
 def test_a_thinned_chain_gives_the_products_of_masked_rows(
     drawn, seed, n_samples, sampling, place
@@ -96,16 +95,19 @@ def test_a_thinned_chain_gives_the_products_of_masked_rows(
         X = X[:1]
     expected = masked_products(chain, X, masks)
     with pytest.MonkeyPatch.context() as patch:
-        if place == "beside":
-            patch.setattr(chain_engine, "THINNED_FLOATS", 0)
+        if place in ("beside", "anew"):
+            patch.setattr(draws_module, "KEPT_FLOATS", 0)
+            patch.setattr(draws_module, "CACHED_FLOATS", 0)
+        if place == "anew":
+            patch.setattr(draws_module, "MANY_ROWS", 0)
+            patch.setattr(draws_module, "BLOCK_ROWS", 16)
         elif place == "in groups":
-            patch.setattr(thinned, "ROW_FLOATS", 2)
-        elif place == "in chunks":
-            patch.setattr(chunks, "CHUNK_FLOATS", 1)
-        engine = ChainEngine(lambda: Tail(chain))
-        draws = engine.sample(seed, n_samples, sampling)
-        (found,) = engine.draw(draws, X, "draws")
-        mean, *measures = engine.draw(draws, X, "summary")
+            patch.setattr(draws_module, "GROUP_FLOATS", 2)
+        elif place == "in tiles":
+            patch.setattr(tiles, "TILE_FLOATS", 1)
+        draws = sampled_draws(chain, seed, n_samples, sampling)
+        (found,) = draws.draw(X, "draws")
+        mean, *measures = draws.draw(X, "summary")
     assert_allclose(found, expected, atol=2e-5)
     assert_allclose(mean, expected.mean(axis=0), atol=2e-5)
     summary = from_summary(mean, *measures)
@@ -131,29 +133,9 @@ def test_all_draws_may_drop_a_whole_layer(n_rows):
     chain, X = Chain(scale, shift, layers), rng.normal(size=(n_rows, 5))
     masks = [np.full((3, width), 2.0, np.float32) for width in widths[:-1]]
     masks[1][...] = 0
-    engine = ChainEngine(lambda: Tail(chain))
     X = X.astype(np.float32)
-    (found,) = engine.draw(ChainDraws(chain, masks), X, "draws")
+    (found,) = ChainDraws(chain, masks).draw(X, "draws")
     assert_allclose(found, masked_products(chain, X, masks), atol=1e-6)
-
-
-@pytest.mark.slow
-@settings(max_examples=15)
-@given(chains(), SEEDS, st.integers(1, 6), st.integers(1, 400))
-def test_wide_draws_give_the_products_of_masked_rows_in_any_groups(
-    drawn, seed, n_samples, thinned_floats
-):
-    chain, X = drawn
-    engine = ChainEngine(lambda: Tail(chain))
-    draws = engine.sample(seed, n_samples, "stratified")
-    masks = [mask for mask in draws.masks if mask is not None]
-    shares = []
-    wide = WideDraws(draws, thinned_floats, n_rows=1)
-    found = wide.values(keras.ops.convert_to_tensor(X), shares.append)
-    by_row = np.moveaxis(found.numpy(), 1, 2)
-    assert_allclose(by_row, masked_products(chain, X, masks), atol=2e-5)
-    assert shares == sorted(shares)
-    assert shares[-1] == 1
 
 
 def test_masks_beside_the_weights_give_what_thinned_weights_give(digits, monkeypatch):
@@ -163,17 +145,15 @@ def test_masks_beside_the_weights_give_what_thinned_weights_give(digits, monkeyp
         n_samples=19, random_state=0, batch_normalization=False, temperature=1.0,
     ).fit(X[:200], y[:200])  # fmt: skip
     folded = classifier.sample_proba(X[:100])
-    monkeypatch.setattr(chain_engine, "THINNED_FLOATS", 0)
+    monkeypatch.setattr(draws_module, "KEPT_FLOATS", 0)
+    monkeypatch.setattr(draws_module, "CACHED_FLOATS", 0)
     classifier.set_params(n_samples=20).sample_proba(X[:100])  # forgets them
     beside = classifier.set_params(n_samples=19).sample_proba(X[:100])
     assert_allclose(beside, folded, atol=1e-6)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("position", ["all", "hidden", 1])
-def test_weights_thinned_in_the_graph_are_those_thinned_before(
-    digits, monkeypatch, position
-):
+def test_weights_thinned_anew_are_those_that_are_kept(digits, monkeypatch, position):
     X, y = digits
     classifier = MCDropoutClassifier(
         (30, 20),
@@ -185,33 +165,14 @@ def test_weights_thinned_in_the_graph_are_those_thinned_before(
     ).fit(X[:200], y[:200])
     X = X[:200]
     expected = classifier.sample_proba(X), classifier.predict_proba(X)
-    monkeypatch.setattr(chain_engine, "THINNED_FLOATS", 3000)
-    monkeypatch.setattr(chain_engine, "BLOCK_ROWS", 48)
-    assert len(X) >= chain_engine.MANY_ROWS
-    ran = []
-    wide = WideDraws.values
-    monkeypatch.setattr(
-        WideDraws,
-        "values",
-        lambda self, h, tell: ran.append(self._n_group) or wide(self, h, tell),
-    )
+    monkeypatch.setattr(draws_module, "KEPT_FLOATS", 3000)
+    monkeypatch.setattr(draws_module, "BLOCK_ROWS", 48)
+    ways = ways_of_chains(monkeypatch)
+    classifier.set_params(n_samples=20).sample_proba(X)  # forgets them
+    classifier.set_params(n_samples=19)
     assert_allclose(classifier.sample_proba(X), expected[0], atol=1e-6)
     assert_allclose(classifier.predict_proba(X), expected[1], atol=1e-6)
-    assert len(ran) == 10
-    assert max(ran) < 19
-
-
-def test_networks_of_all_widths_and_numbers_of_draws_share_one_compilation(blobs):
-    X, y = blobs
-    thinned.compiled_pass.cache_clear()
-    for width, n_samples in [(5, 10), (6, 20), (7, 30)]:
-        classifier = MCDropoutClassifier(
-            (width,), n_samples=n_samples, epochs=1, temperature=1.0
-        )
-        classifier.fit(X, y)
-        for n_rows in range(1, 60, 7):
-            classifier.predict_proba(X[:n_rows])
-    assert thinned.compiled_pass.cache_info().misses == 1
+    assert {*ways} == {"thinned anew"}
 
 
 @pytest.mark.parametrize(
@@ -222,16 +183,15 @@ def test_means_keep_their_precision_for_any_number_of_draws(n_draws, n_classes):
     rng = np.random.RandomState(0)
     p = rng.dirichlet(np.ones(n_classes), size=(n_draws, 3)).astype(np.float32)
     p[:, 0] = np.float32(1) / n_classes  # as uncertain as can be
-    by_class = tf.constant(p.transpose(0, 2, 1))
-    summary = compiled_results("summary", n_classes)(by_class)
-    mean, total, expected, share, std = (s.numpy().astype(float) for s in summary)
+    summary = reduced(np.ascontiguousarray(p.transpose(0, 2, 1)), "summary")
+    mean, total, expected, share, std = (s.astype(float) for s in summary)
     assert_allclose(mean, p.mean(axis=0, dtype=float), atol=3e-7)
     assert_allclose(mean.sum(axis=1), 1, atol=1e-6)
     assert total.max() <= np.log(n_classes) + 1e-6
     measures = {name: function(p) for name, function in MEASURES.items()}
     assert_allclose(total, measures["predictive_entropy"], rtol=2e-6)
     assert_allclose(expected, measures["expected_entropy"], rtol=2e-6)
-    information = from_summary(*(s.numpy() for s in summary))["mutual_information"]
+    information = from_summary(*summary)["mutual_information"]
     assert np.min(information) >= 0
     assert_allclose(total - expected, information, atol=2e-6)
     assert_allclose(1 - share, measures["variation_ratio"], atol=1e-6)

@@ -6,18 +6,20 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from numpy.testing import assert_allclose, assert_array_equal
+from numpy.testing import assert_allclose
 from scipy import sparse
 
-from skmcdropout._networks.activations import DIFFERENTIATED
-from skmcdropout._networks.class_outputs import ClassOutputs
-from skmcdropout._networks.perceptron import EPSILON, Perceptron, build_network
-from skmcdropout._training.adam import Adam, is_plain_adam
-from skmcdropout._training.array_layers import Dropout, momentum
-from skmcdropout._training.backpropagation import (
+from skmcdropout._keras.build import build_network
+from skmcdropout._perceptron.activations import ACTIVATIONS
+from skmcdropout._perceptron.architecture import EPSILON
+from skmcdropout._perceptron.backpropagation import (
     Backpropagation,
     sampled_outputs,
 )
+from skmcdropout._perceptron.initializers import initial_kernel
+from skmcdropout._perceptron.layers import Dropout, momentum
+from skmcdropout._perceptron.outputs import ClassOutputs
+from skmcdropout._perceptron.perceptron import Perceptron
 
 RNG = np.random.RandomState(0)
 X = RNG.normal(size=(23, 5)).astype(np.float32)
@@ -42,6 +44,13 @@ def perceptron(**changes):
         "max_norm": None,
     }
     return Perceptron(**{**given, **changes})
+
+
+def initial_weights(spec):
+    def make_kernel(seed, shape):
+        return initial_kernel("he_normal", shape, seed)
+
+    return spec.initial_weights(0, make_kernel)
 
 
 def normalized(values, gamma, beta):
@@ -83,7 +92,7 @@ def by_tensorflow(spec, weights, masks, X=X):
 
 
 @pytest.mark.parametrize("batch_normalization", [False, True])
-@pytest.mark.parametrize("activation", sorted(DIFFERENTIATED))
+@pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
 @pytest.mark.parametrize(
     "rates", [(None, None, None), (0.2, 0.5, 0.3), (None, 0.4, 0.0)], ids=str
 )
@@ -93,7 +102,7 @@ def test_gradients_are_those_of_tensorflow(
     spec = perceptron(
         activation=activation, batch_normalization=batch_normalization, rates=rates
     )
-    weights = [w + RNG.normal(size=w.shape) * 0.1 for w in spec.initial_weights(0)]
+    weights = [w + RNG.normal(size=w.shape) * 0.1 for w in initial_weights(spec)]
     arrays = Backpropagation(spec, weights)
     arrays.make_room(len(X) + 2)
     used, forward = [], Dropout.forward
@@ -121,7 +130,7 @@ def test_gradients_are_those_of_tensorflow(
 @pytest.mark.parametrize("offset", [0.0, 1000.0])
 def test_gradients_of_sparse_rows_are_those_of_tensorflow(batch_normalization, offset):
     spec = perceptron(rates=(None,) * 3, batch_normalization=batch_normalization)
-    weights = [w + RNG.normal(size=w.shape) * 0.1 for w in spec.initial_weights(0)]
+    weights = [w + RNG.normal(size=w.shape) * 0.1 for w in initial_weights(spec)]
     if not batch_normalization:
         offset /= 1000
     rows = np.where(RNG.uniform(size=X.shape) < 0.4, X, 0)
@@ -143,17 +152,24 @@ def check_step(arrays, loss, weights, reference, atol, rtol):
     assert_allclose(loss, expected, rtol=1e-5)
     flat = np.concatenate([np.ravel(gradient) for gradient in gradients])
     assert_allclose(arrays.gradient, flat, atol=atol)
-    is_trained = [place[0] for place in arrays._places]
-    moved = list(itertools.compress(arrays.weights, np.logical_not(is_trained)))
-    before = list(itertools.compress(weights, np.logical_not(is_trained)))
+    moved, before = (
+        _moving(arrays._spec, given) for given in (arrays.weights, weights)
+    )
     for now, old, batch in zip(moved, before, seen, strict=True):
         assert_allclose(now, old * 0.7 + batch * 0.3, rtol=rtol, atol=1e-6)
+
+
+def _moving(spec, weights):
+    """Moving means and variances, in order."""
+    layout = spec.layout(weights)
+    normalizations = [layout.normalization, *(x.normalization for x in layout.layers)]
+    return [x for each in normalizations if each for x in (each.mean, each.variance)]
 
 
 @pytest.mark.parametrize("batch_normalization", [False, True])
 def test_sparse_rows_are_evaluated_as_dense_ones(batch_normalization):
     spec = perceptron(rates=(None, 0.5, 0), batch_normalization=batch_normalization)
-    weights = [w + RNG.uniform(size=w.shape) for w in spec.initial_weights(0)]
+    weights = [w + RNG.uniform(size=w.shape) for w in initial_weights(spec)]
     dense, other = Backpropagation(spec, weights), Backpropagation(spec, weights)
     other.make_room(5, is_sparse=True)
     rows = sparse.csr_array(X)
@@ -194,44 +210,10 @@ def test_masks_of_layers_and_batches_are_independent():
     assert np.abs(correlations - np.eye(6)).max() < 4.5 / np.sqrt(500 * 40)
 
 
-@pytest.mark.parametrize("config", [{}, {"beta_1": 0.5, "epsilon": 0.1}], ids=str)
-def test_adam_is_that_of_keras(config):
-    optimizer = keras.optimizers.Adam(**config)
-    variable = keras.Variable(np.ones(5, np.float32))
-    ours, vector = Adam(optimizer, 5), np.ones(5, np.float32)
-    for step in range(1, 20):
-        gradient = RNG.normal(size=5).astype(np.float32)
-        optimizer.learning_rate = 0.1 / step
-        optimizer.apply([tf.constant(gradient)], [variable])
-        ours.step(vector, gradient, 0.1 / step)
-        assert_allclose(vector, variable.numpy(), atol=1e-5)
-
-
-@pytest.mark.parametrize(
-    "optimizer",
-    [
-        keras.optimizers.Adam(amsgrad=True),
-        keras.optimizers.Adam(beta_1=1 - 1e-9),
-        keras.optimizers.Adam(beta_2=1 - 1e-9),
-        keras.optimizers.Adam(clipnorm=1.0),
-        keras.optimizers.Adam(weight_decay=0.1),
-        keras.optimizers.Adam(use_ema=True),
-        keras.optimizers.Adam(gradient_accumulation_steps=2),
-        keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(0.1, 5)),
-        keras.optimizers.AdamW(),
-        keras.optimizers.SGD(),
-    ],
-    ids=lambda optimizer: type(optimizer).__name__,
-)
-def test_any_other_optimizer_is_left_to_keras(optimizer):
-    assert is_plain_adam(keras.optimizers.Adam(0.5))
-    assert not is_plain_adam(optimizer)
-
-
 @pytest.mark.parametrize("norm", [0.5, 100.0])
 def test_weights_into_a_hidden_unit_are_bounded_as_by_keras(norm):
     spec = perceptron(max_norm=norm)
-    weights = [3 * w for w in spec.initial_weights(0)]
+    weights = [3 * w for w in initial_weights(spec)]
     arrays = Backpropagation(spec, weights)
     arrays.constrain()
     bound = keras.constraints.MaxNorm(norm, axis=0)
@@ -243,8 +225,8 @@ def test_weights_into_a_hidden_unit_are_bounded_as_by_keras(norm):
 
 def test_evaluation_is_that_of_the_network():
     spec = perceptron(batch_normalization=True)
-    weights = [w + RNG.uniform(size=w.shape) for w in spec.initial_weights(0)]
-    network = spec.build(0)
+    weights = [w + RNG.uniform(size=w.shape) for w in initial_weights(spec)]
+    network = build_network(spec, 0)
     network.set_weights(weights)
     found = Backpropagation(spec, weights).evaluate(X, Y, FACTORS)
     p = network.predict(X, verbose=0).astype(float)
@@ -255,15 +237,3 @@ def test_evaluation_is_that_of_the_network():
     assert_allclose(
         found["accuracy"], (weigh * (p.argmax(axis=1) == Y)).sum(), rtol=1e-6
     )
-
-
-@pytest.mark.parametrize("kernel_initializer", ["he_normal", "orthogonal"])
-@pytest.mark.parametrize("batch_normalization", [False, True])
-def test_training_starts_from_the_weights_of_the_keras_model(
-    batch_normalization, kernel_initializer
-):
-    arch = perceptron(batch_normalization=batch_normalization)
-    network = build_network(arch, arch._layer_seeds(3), kernel_initializer)
-    weights = arch.initial_weights(3, kernel_initializer)
-    for ours, theirs in zip(weights, network.get_weights(), strict=True):
-        assert_array_equal(ours, theirs)

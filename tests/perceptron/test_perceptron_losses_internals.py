@@ -7,18 +7,14 @@ import tensorflow as tf
 from numpy.testing import assert_allclose
 from scipy.stats import norm
 
-from skmcdropout._fitting.sizes import OF_CLASSES, OF_TARGETS, batch_size, n_epochs
-from skmcdropout._networks.class_outputs import ClassOutputs
-from skmcdropout._networks.losses import (
-    LARGEST_LOG_VARIANCE,
-    LEAST_LOG_VARIANCE,
-    CommonVarianceLoss,
-    GaussianLoss,
-)
-from skmcdropout._networks.target_outputs import TargetOutputs
-from skmcdropout._training.array_losses import LOSSES
-from skmcdropout._training.early_stopping import EarlyStopping
-from skmcdropout._utils.caches import IdlePool
+from skmcdropout._fit.parameters import OF_CLASSES, OF_TARGETS, batch_size, n_epochs
+from skmcdropout._keras.losses import CommonVarianceLoss, GaussianLoss
+from skmcdropout._keras.outputs import in_graphs
+from skmcdropout._keras.process import IdlePool
+from skmcdropout._perceptron.epochs import EarlyStopping
+from skmcdropout._perceptron.losses import LOSSES
+from skmcdropout._perceptron.outputs import ClassOutputs, TargetOutputs
+from skmcdropout._perceptron.values import LARGEST_LOG_VARIANCE, LEAST_LOG_VARIANCE
 
 RNG = np.random.RandomState(0)
 N_ROWS = 9
@@ -37,11 +33,12 @@ def same_numbers_in_any_order_of_the_tests():
 
 def by_keras(outputs, y, units, factors):
     """Sum of the losses and derivatives of their weighted mean."""
-    loss = outputs.default_loss()
+    graph = in_graphs(outputs)
+    loss = graph.default_loss()
     x = tf.constant(units)
     with tf.GradientTape() as tape:
         tape.watch(x)
-        activate = keras.activations.get(outputs.keras_activation)
+        activate = keras.activations.get(graph.keras_activation)
         rows = loss.call(tf.constant(y), activate(x))
         mean = tf.reduce_mean(rows * factors)
     return float(mean) * len(y), tape.gradient(mean, x).numpy()
@@ -90,7 +87,7 @@ def test_a_log_variance_that_went_too_far_can_come_back(sign):
     assert np.isfinite(loss)
     assert_allclose(slopes, expected, rtol=1e-5)
     assert (sign * slopes[:, 2:] > 0).all()
-    values = outputs.values(tf.constant(units)).numpy()[:, 2:]
+    values = in_graphs(outputs).values(tf.constant(units)).numpy()[:, 2:]
     bound = {-1: LEAST_LOG_VARIANCE, 1: LARGEST_LOG_VARIANCE}[sign]
     assert_allclose(values, np.exp(bound), rtol=1e-5)
 
@@ -115,10 +112,10 @@ def test_epochs_follow_the_size_of_the_table(n_rows, of_classes, of_targets):
     assert n_epochs(7, n_rows, OF_TARGETS) == 7
 
 
-class FakeModel:
+class FakeTrainer:
     """Weights that are the number of the epoch."""
 
-    stop_training = False
+    stops = False
 
     def get_weights(self):
         return self.weights
@@ -129,15 +126,15 @@ class FakeModel:
 
 def stopped_at(losses, patience=2):
     """Epoch that training stops after, and the epoch whose weights are restored."""
-    stopper, model = EarlyStopping(patience), FakeModel()
-    stopper.set_model(model)
+    trainer = FakeTrainer()
+    stopper = EarlyStopping(trainer, patience)
     for epoch, (validation, training) in enumerate(losses):
-        model.set_weights(epoch)
+        trainer.set_weights(epoch)
         stopper.on_epoch_end(epoch, {"val_loss": validation, "loss": training})
-        if model.stop_training:
+        if trainer.stops:
             break
-    stopper.on_train_end()
-    return epoch, model.weights
+    stopper.on_train_end({})
+    return epoch, trainer.weights
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import ndtr
 from scipy.stats import binom
 
-from skmcdropout._drawing import masks as masks_module
-from skmcdropout._drawing.masks import dropout_masks, kept_units, normal_noise
+from skmcdropout._perceptron import masks as masks_module
+from skmcdropout._perceptron.masks import dropout_masks, kept_units, normal_noise
 
 SEEDS = st.integers(0, 2**31 - 2)
 RATES = st.one_of(st.sampled_from([0.0, 0.5, 0.25, 0.999]), st.floats(0, 0.99))

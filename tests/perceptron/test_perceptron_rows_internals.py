@@ -8,8 +8,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from sparse_table import S, X, Y
 
-from skmcdropout._training import rows as rows_module
-from skmcdropout._training.rows import (
+from skmcdropout._fit import rows as rows_module
+from skmcdropout._fit.rows import (
     MAX_REPETITION,
     canonical_order,
     hold_out,

@@ -81,7 +81,7 @@ PENALTIES = {
         "alpha": 30.0,
         "max_norm": 0.5,
         "batch_normalization": True,
-        "optimizer": keras.optimizers.SGD(0.1),
+        "optimizer": keras.optimizers.SGD(0.1, global_clipnorm=1e6),
         "activation": "gelu",
         "kernel_initializer": keras.initializers.Orthogonal(),
     },

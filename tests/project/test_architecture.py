@@ -23,31 +23,22 @@ ROOT = Path(skmcdropout.__file__).parent
 MAY_IMPORT = {
     "_version": set(),
     "_utils": set(),
-    "_networks": {"_utils"},
-    "_training": {"_networks", "_utils"},
-    "_drawing": {"_networks", "_utils", "uncertainty"},
-    "_fitting": {"_drawing", "_networks", "_training", "_utils", "_version"},
-    "_validation": {"_networks", "_utils"},
-    "_parameters": {"_networks", "_utils"},
-    "_base": {"_drawing", "_fitting", "_networks", "_training", "_utils"}
+    "_perceptron": {"_utils"},
+    "_fit": {"_perceptron", "_utils", "_version"},
+    "_keras": {"_fit", "_perceptron", "_utils"},
+    "_validation": {"_utils"},
+    "_parameters": {"_perceptron", "_utils"},
+    "_base": {"_fit", "_keras", "_perceptron", "_utils"}
     | {"_parameters", "_validation"},
-    "_classifier": {"_base", "_fitting", "_parameters", "_utils"}
+    "_classifier": {"_base", "_fit", "_keras", "_parameters", "_utils"}
     | {"_validation", "uncertainty"},
-    "_regressor": {"_base", "_fitting", "_networks", "_parameters", "_utils"}
+    "_regressor": {"_base", "_fit", "_keras", "_parameters", "_perceptron", "_utils"}
     | {"_validation", "uncertainty"},
     "_meta_estimators": {"_base", "_classifier", "_regressor", "_utils"}
     | {"_validation", "uncertainty"},
-    "_rejecting": {
-        "_fitting",
-        "_folds",
-        "_thresholds",
-        "_utils",
-        "_validation",
-        "metrics",
-    }
+    "_rejecting": {"_fit", "_folds", "_utils", "_validation", "metrics"}
     | {"uncertainty"},
-    "_folds": {"_fitting", "_utils", "_validation", "metrics"},
-    "_thresholds": {"metrics"},
+    "_folds": {"_fit", "_utils", "_validation", "metrics"},
     "layers": set(),
     "metrics": {"_meta_estimators", "_utils", "uncertainty"},
     "plotting": {"_meta_estimators", "metrics", "uncertainty"},
@@ -56,6 +47,9 @@ MAY_IMPORT = {
     | {"_version"}
     | {"metrics", "uncertainty"},
 }
+
+#: Libraries of Keras, which one folder and the public layers may import.
+OF_KERAS = {"keras", "tensorflow", "scikeras"}
 
 
 def modules():
@@ -97,6 +91,42 @@ def test_imports_go_down_the_floors(name):
     own = name.partition(".")[0]
     others = {other.partition(".")[0] for other in imported(MODULES[name])}
     assert others - {own} <= MAY_IMPORT[own]
+
+
+def libraries(tree):
+    """Libraries that a module imports when it runs, in functions too."""
+    for node in ast.walk(without_types(tree)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module.partition(".")[0]
+
+
+def without_types(tree):
+    """A module without what is imported for types alone."""
+
+    class Strip(ast.NodeTransformer):
+        def visit_If(self, node):
+            return None if ast.unparse(node.test) == "TYPE_CHECKING" else node
+
+    return Strip().visit(ast.parse(ast.unparse(tree)))
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_one_folder_and_the_public_layers_import_keras(name):
+    used = OF_KERAS & set(libraries(MODULES[name]))
+    assert not used or name.partition(".")[0] in ("_keras", "layers")
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_the_folder_of_keras_is_entered_by_its_door(name):
+    own = name.partition(".")[0]
+    entered = {
+        other
+        for other in imported(without_types(MODULES[name]))
+        if other.partition(".")[0] == "_keras"
+    }
+    assert own == "_keras" or entered <= {"_keras.door"}
 
 
 def test_floors_and_modules_have_no_circles():
@@ -209,7 +239,7 @@ def foreign_private_names(tree, own, of_both):
             "getattr",
             "hasattr",
             "setattr",
-            "_part",
+            "part_of",
         ):
             used = [a.value for a in node.args if isinstance(a, ast.Constant)]
         for name in used:
@@ -218,13 +248,15 @@ def foreign_private_names(tree, own, of_both):
                 yield name
 
 
-def test_private_parts_of_other_libraries_are_used_in_one_module():
+def test_private_parts_of_other_libraries_are_used_in_two_modules():
     own = own_private_names()
     of_both = own & {name for kind in FOREIGN for name in dir(kind)}
     found = {
         name: sorted(foreign_private_names(tree, own, of_both))
         for name, tree in MODULES.items()
     }
-    (door,) = (name for name in found if name.endswith(".private"))
-    assert len(set(found.pop(door))) > 10  # so that this looks at something
+    doors = [name for name in found if name.endswith(".private")]
+    assert [door.partition(".")[0] for door in doors] == ["_keras", "_utils"]
+    for door in doors:
+        assert len(set(found.pop(door))) > 3  # so that this looks at something
     assert {name: used for name, used in found.items() if used} == {}

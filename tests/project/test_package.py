@@ -46,7 +46,8 @@ def methods():
     return [(c.__reduce__, getattr(c, "__deepcopy__", None)) for c in CLASSES]
 
 before = methods()
-MCDropoutClassifier((2,), epochs=1, optimizer="sgd").fit([[0.0], [1.0]] * 4, [0, 1] * 4)
+other = MCDropoutClassifier((2,), epochs=1, optimizer="rmsprop")
+other.fit([[0.0], [1.0]] * 4, [0, 1] * 4)
 print("scikeras" in sys.modules, before == methods())
 """
     assert run(code).splitlines() == ["[]", "True True"]

@@ -12,7 +12,9 @@ import tensorflow as tf
 from keras import KerasTensor
 from tensorflow.python.eager import context
 
-from skmcdropout._utils import private
+from skmcdropout._keras import private
+from skmcdropout._utils import private as of_scikit_learn
+from skmcdropout._utils.private import PrivatePartError
 
 
 def _holder(path):
@@ -43,7 +45,7 @@ def test_a_part_that_is_gone_is_told_by_name(holder, part, monkeypatch):
     owner = next(parent for parent in kind.__mro__ if part in vars(parent))
     private.check_keras()
     monkeypatch.delattr(owner, part)
-    with pytest.raises(private.PrivatePartError, match=rf"{part}, a private part of"):
+    with pytest.raises(PrivatePartError, match=rf"{part}, a private part of"):
         private.check_keras()
 
 
@@ -62,7 +64,7 @@ def test_what_hides_behind_tensors_and_contexts_is_told_by_name(
         monkeypatch.setattr(owner, part, Unset(), raising=False)
     else:
         monkeypatch.delattr(owner, part)
-    with pytest.raises(private.PrivatePartError, match=rf"{part}, a private part of"):
+    with pytest.raises(PrivatePartError, match=rf"{part}, a private part of"):
         private.check_keras()
 
 
@@ -83,27 +85,27 @@ def test_callbacks_that_are_kept_elsewhere_are_told_by_name(monkeypatch):
     from sklearn.callback import CallbackSupportMixin
 
     monkeypatch.setattr(CallbackSupportMixin, "set_callbacks", lambda self, *_: self)
-    private._check_callbacks.cache_clear()
-    with pytest.raises(private.PrivatePartError, match="_skl_callbacks, a private"):
-        private.callbacks_of(CallbackSupportMixin())
+    of_scikit_learn._check_callbacks.cache_clear()
+    with pytest.raises(PrivatePartError, match="_skl_callbacks, a private"):
+        of_scikit_learn.callbacks_of(CallbackSupportMixin())
 
 
 def test_a_private_import_that_is_gone_is_told_by_name(monkeypatch):
     monkeypatch.delattr(sklearn.base, "_fit_context")
     with pytest.raises(ImportError, match=r"find sklearn\.base\._fit_context, a priv"):
-        runpy.run_path(private.__file__)
+        runpy.run_path(of_scikit_learn.__file__)
 
 
 def test_what_is_missing_where_it_is_used_is_told_by_name():
-    with pytest.raises(private.PrivatePartError, match=r"object\._value"):
-        private.let_any_length(object())
+    with pytest.raises(PrivatePartError, match=r"object\._keras_history"):
+        private.operation_of(object())
 
 
 @pytest.mark.slow
 def test_the_check_makes_no_variables():
     """It runs when Keras is first needed, maybe in a process that forks later."""
     script = (
-        "from skmcdropout._utils import private\n"
+        "from skmcdropout._keras import private\n"
         "private.check_keras()\n"
         "assert not private.tensorflow_has_started()\n"
     )

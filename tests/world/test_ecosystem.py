@@ -337,6 +337,7 @@ def test_optuna_prunes_a_fit_by_a_callback_of_keras(blobs):
         rate = trial.suggest_float("dropout_rate", 0.1, 0.9)
         classifier = clone(NETWORK).set_params(
             dropout_rate=rate,
+            learning_rate=0.03,
             early_stopping=True,
             validation_fraction=0.3,
             callbacks=integration.KerasPruningCallback(trial, "val_loss"),
@@ -350,7 +351,7 @@ def test_optuna_prunes_a_fit_by_a_callback_of_keras(blobs):
 
     study = optuna.create_study(
         sampler=optuna.samplers.GridSampler({"dropout_rate": [0.1, 0.9, 0.2]}, seed=1),
-        pruner=optuna.pruners.ThresholdPruner(upper=0.75, n_warmup_steps=8),
+        pruner=optuna.pruners.ThresholdPruner(upper=0.7, n_warmup_steps=8),
     )
     study.optimize(objective, n_trials=3)
     found = {t.params["dropout_rate"]: t for t in study.trials}

@@ -1,13 +1,15 @@
 """Processes side by side: the numbers are those of one, and a fork is no trap.
 
-TensorFlow's threads are not forked along: what runs TensorFlow in a fork of a process
-where it has run is an error that tells what to do, where it would hang.
+Perceptrons survive a fork at any time. TensorFlow's threads are not forked along: what
+runs TensorFlow in a fork of a process where it has run is an error that tells what to
+do, where it would hang.
 """
 
 import multiprocessing
 import sys
 
 import joblib
+import keras
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
@@ -79,16 +81,33 @@ def outcome(work):
 #: Estimators of the process that is forked.
 forked = {}
 
-WORKS = {
+OF_PERCEPTRONS = {
     "predict": lambda: forked["classifier"].predict(X),
     "fit": lambda: forked["classifier"].fit(X, Y),
     "partial_fit": lambda: forked["classifier"].partial_fit(X, Y),
-    "model_": lambda: forked["classifier"].model_,
-    "from_keras": lambda: MCDropoutClassifier.from_keras(None),
+    "many rows": lambda: forked["classifier"].predict(np.tile(X, (50, 1))),
+    "a wide fit": lambda: quick().set_params(hidden_layer_sizes=(2000,)).fit(X, Y),
     "a regressor's predict": lambda: forked["regressor"].predict(X),
     "a regressor's predict_interval": lambda: forked["regressor"].predict_interval(X),
     "a regressor's sample_y": lambda: forked["regressor"].sample_y(X),
+    "one whose model_ was built": lambda: forked["of a model_"].predict(X),
 }
+OF_KERAS = {
+    "a network's predict": lambda: forked["network"].predict(X),
+    "a network's fit": lambda: forked["network"].fit(X, Y),
+    "another optimizer": lambda: quick().set_params(optimizer="rmsprop").fit(X, Y),
+    "model_": lambda: forked["classifier"].model_,
+    "from_keras": lambda: MCDropoutClassifier.from_keras(net()),
+}
+WORKS = {**OF_PERCEPTRONS, **OF_KERAS}
+
+
+def net(meta=None):
+    """A small network of Keras."""
+    layers = keras.layers
+    return keras.Sequential(
+        [keras.Input((4,)), layers.Dropout(0.2), layers.Dense(3, activation="softmax")]
+    )
 
 
 def outcome_of(name):
@@ -101,34 +120,54 @@ def outcomes_in_a_fork(names):
         return pool.map_async(outcome_of, names).get(300)
 
 
-def outcomes_before_and_after_a_prediction():
-    forked["classifier"] = quick()
-    before = outcomes_in_a_fork(["fit"])
-    forked["classifier"].fit(X, Y).predict(X)
+def outcomes_of_perceptrons():
+    """In forks of a process that has fitted and predicted, without TensorFlow."""
+    forked["classifier"] = quick().fit(X, Y)
+    forked["classifier"].predict(np.tile(X, (50, 1)))
     regressor = MCDropoutRegressor((6,), epochs=1, noise="constant", random_state=0)
     forked["regressor"] = regressor.fit(X, Y)
-    here = [outcome_of(name) for name in WORKS if name != "from_keras"]
-    return before, outcomes_in_a_fork(list(WORKS)), here
+    forked["of a model_"] = quick().fit(X, Y)
+    return outcomes_in_a_fork(list(OF_PERCEPTRONS))
+
+
+def outcomes_after_tensorflow_has_run():
+    """Of perceptrons and of Keras's networks, in a fork and here."""
+    outcomes_of_perceptrons()
+    forked["of a model_"].model_.predict(X, verbose=0)
+    forked["network"] = MCDropoutClassifier.from_keras(net(), n_samples=3)
+    forked["network"].predict(X)
+    there = outcomes_in_a_fork(list(WORKS))
+    here = [outcome_of(name) for name in WORKS]
+    return there[: len(OF_PERCEPTRONS)], there[len(OF_PERCEPTRONS) :], here
+
+
+@pytest.mark.slow
+@posix
+def test_perceptrons_survive_a_fork_after_a_prediction(in_new_process):
+    found = in_new_process(outcomes_of_perceptrons)
+    assert dict(zip(OF_PERCEPTRONS, found, strict=True)) == dict.fromkeys(
+        OF_PERCEPTRONS, "worked"
+    )
 
 
 @pytest.fixture(scope="module")
 def outcomes(in_new_process):
-    return in_new_process(outcomes_before_and_after_a_prediction)
+    return in_new_process(outcomes_after_tensorflow_has_run)
 
 
 @pytest.mark.slow
 @posix
-def test_a_fork_before_anything_has_run_works(outcomes):
-    before, _, _ = outcomes
-    assert before == ["worked"]
+def test_perceptrons_survive_a_fork_after_tensorflow_has_run(outcomes):
+    of_perceptrons, _, _ = outcomes
+    assert set(of_perceptrons) == {"worked"}
 
 
 @pytest.mark.slow
 @posix
-def test_a_fork_after_a_prediction_is_an_error_with_the_remedy(outcomes):
-    _, after, _ = outcomes
-    assert len(after) == len(WORKS)
-    for said in after:
+def test_networks_of_keras_in_such_a_fork_are_an_error_with_the_remedy(outcomes):
+    _, of_keras, _ = outcomes
+    assert len(of_keras) == len(OF_KERAS)
+    for said in of_keras:
         assert "must not run TensorFlow in a process that was forked" in said
         assert "'spawn' or 'forkserver'" in said
 

@@ -211,7 +211,7 @@ import numpy as np
 from skmcdropout import MCDropoutClassifier
 
 X, y = np.eye(8), np.arange(8) % 2
-MCDropoutClassifier((4,), epochs=1, random_state=0).fit(X, y).predict(X)
+MCDropoutClassifier((4,), epochs=1, optimizer="rmsprop").fit(X, y).predict(X)
 """
 
 
@@ -294,5 +294,4 @@ def test_what_tensorflow_writes_is_the_users_to_set(before_tensorflow):
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 def test_a_fork_before_tensorflow_is_imported_is_as_any_process(before_tensorflow):
-    """Once TensorFlow has run, a fork refuses to fit before it looks at the data."""
     assert before_tensorflow["forked"] == "Input X contains NaN"

@@ -7,7 +7,7 @@ import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from skmcdropout import MCDropoutClassifier
-from skmcdropout._training.adam import Adam
+from skmcdropout._perceptron.optimizers import Adam
 from skmcdropout._utils.interrupts import interrupts_held
 
 

@@ -1,0 +1,1 @@
+"""All that needs keras, tensorflow or scikeras; `door` is its entrance."""

@@ -1,1 +1,0 @@
-"""What a network is, in plain values, and how Keras builds it."""

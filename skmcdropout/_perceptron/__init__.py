@@ -1,0 +1,1 @@
+"""Dropout perceptrons in NumPy alone: what they are, their training and draws."""

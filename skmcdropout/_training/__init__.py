@@ -1,1 +1,0 @@
-"""From arrays to trained weights."""
